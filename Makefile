@@ -1,0 +1,99 @@
+# `make run` sets everything up and starts the service; `make test` sets everything up and passes every test.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Exact versions, e.g. CONSTRAINTS=.ci/constraints.txt; empty: the newest that pyproject.toml allows.
+CONSTRAINTS ?=
+PIP_CONSTRAINTS := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+WHEELHOUSE := .wheelhouse
+
+# The browser library. DJANGO_HTMX is a Python package that ships the same file, for where npm is missing.
+HTMX_VERSION := 2.0.10
+DJANGO_HTMX_VERSION := 1.29.0
+HTMX_SHA512 := e65eb990c8c6beb9bb1004debc22bf48574c51f21441f02c40b658e7bb7bb66b0f7f966d8ebcd4f30cd207292944386a9ccc25288482af14135111542ec5dda5
+HTMX := static/vendor/htmx.min.js
+
+# Real photos and recordings for tests, where they lie beside the checkout.
+ifneq ($(wildcard ../shared/photos),)
+export SIDECAR_TEST_DATA ?= $(abspath ../shared)
+endif
+PYTEST_ARGS ?=
+
+.PHONY: run setup test test-crash lint client format bench system clean
+
+run: $(VENV)/.run $(HTMX)
+	$(BIN)/immich-sidecar run
+
+setup: $(VENV)/.dev $(HTMX)
+
+test: system setup lint $(WHEELHOUSE)/.filled
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Ten rounds of kill -9 in each state, each on a fresh data directory.
+test-crash: setup
+	$(BIN)/python -m pytest -m crash -s $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python openapi/generate.py --check
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Generates openapi/immich_py_client/ from openapi/immich.yaml.
+client: setup
+	$(BIN)/python openapi/generate.py
+
+# Figures as ratios against peers in the same run; fails nothing.
+bench: setup
+	for program in tests/benchmarks/[a-z]*.py; do $(BIN)/python -m tests.benchmarks.$$(basename $$program .py) || exit 1; done
+
+# Debian packages that tests use: a browser and exiftool. Installed where we are root, named where not.
+system:
+	@missing=""; \
+	command -v chromium >/dev/null 2>&1 || missing="$$missing chromium"; \
+	command -v exiftool >/dev/null 2>&1 || missing="$$missing libimage-exiftool-perl"; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+		else echo "Tests that need them will skip; install:$$missing"; fi; \
+	fi
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, with venv and pip"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(BIN)/pip install -q $(PIP_CONSTRAINTS) -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(BIN)/pip install -q $(PIP_CONSTRAINTS) -e '.[dev]'
+	@touch $@ $(VENV)/.run
+
+# Everything that the built wheel needs, so that a test can install it without network.
+$(WHEELHOUSE)/.filled: pyproject.toml $(CONSTRAINTS) | $(VENV)/.dev
+	rm -rf $(WHEELHOUSE)
+	$(BIN)/python -m pip download -q $(PIP_CONSTRAINTS) -d $(WHEELHOUSE) --no-build-isolation .
+	@touch $@
+
+$(HTMX): Makefile | $(VENV)/bin/python
+	@mkdir -p $(@D); rm -rf $(@D)/.fetch; mkdir $(@D)/.fetch
+	@cd $(@D)/.fetch && \
+	if command -v npm >/dev/null 2>&1 && npm pack --silent htmx.org@$(HTMX_VERSION) >/dev/null 2>&1; then \
+		tar -xzf htmx.org-$(HTMX_VERSION).tgz --strip-components=2 package/dist/htmx.min.js; \
+	else \
+		$(abspath $(BIN))/pip download -q --no-deps -d . django-htmx==$(DJANGO_HTMX_VERSION) && \
+		$(abspath $(BIN))/python -c "import glob, zipfile; open('htmx.min.js', 'wb').write(zipfile.ZipFile(glob.glob('*.whl')[0]).read('django_htmx/static/django_htmx/htmx-2.min.js'))"; \
+	fi
+	@$(BIN)/python -c "import hashlib, sys; sys.exit(hashlib.sha512(open('$(@D)/.fetch/htmx.min.js', 'rb').read()).hexdigest() != '$(HTMX_SHA512)' and 'htmx.min.js is not the file this project pins; nothing was installed')"
+	@mv $(@D)/.fetch/htmx.min.js $@; rm -rf $(@D)/.fetch; touch $@
+
+clean:
+	rm -rf $(VENV) $(WHEELHOUSE) static/vendor build dist .mypy_cache .ruff_cache .pytest_cache

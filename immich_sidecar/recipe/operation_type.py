@@ -1,0 +1,30 @@
+"""What every kind of operation declares: its name, place, parameters, and what it asks of the engine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from immich_sidecar.recipe.plan import Plan
+
+
+class Parameters(BaseModel):
+    """Base of the parameters of an operation: immutable, without unknown keys, without NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class OperationType:
+    """One kind of operation."""
+
+    #: The word in recipes.
+    name: str
+    #: Place in the canonical order: decode 10, lens 20, orientation 30, straighten 40, crop 50,
+    #: white_balance 60, exposure 70, tone 80, colour 90, denoise 100, sharpen 110, output 120.
+    order: int
+    #: The model that validates its parameters.
+    parameters: type[Parameters]
+    #: Adds what validated parameters ask for to a plan.
+    plan: Callable[[Any, Plan], Plan]
