@@ -1,0 +1,53 @@
+"""The mark that the sidecar leaves on assets: one JSON object under one key of Immich's key-value store.
+
+Immich shows it nowhere and searches nothing in it; it tells a later sidecar what an asset is. Writing replaces
+the whole object, so a mark is always written whole.
+"""
+
+from typing import Any
+
+#: The key; it never changes, or everything marked so far would be processed again.
+KEY = "immich-sidecar"
+
+
+def mark_of_version(
+    *,
+    original_asset_id: str,
+    recipe_id: str,
+    recipe: dict[str, Any],
+    ai_analysis: dict[str, Any],
+    version: int,
+    review: str,
+    sha256: str,
+) -> dict[str, Any]:
+    """The mark of one of our versions.
+
+    `review` is that of the version: `pending`, `approved`, `rejected`, or `superseded` by a later one. `sha256` is
+    that of the original, the identity of the photo.
+    """
+    return {
+        "is_processed": True,
+        "original_asset_id": original_asset_id,
+        "processing_recipe_id": recipe_id,
+        "processing_recipe": recipe,
+        "ai_analysis": ai_analysis,
+        "version": version,
+        "review": review,
+        "sha256": sha256,
+    }
+
+
+def mark_of_original(*, recipe_id: str | None, version: int, review: str, sha256: str) -> dict[str, Any]:
+    """The mark of an original whose current version is `version`."""
+    return {
+        "is_original": True,
+        "processing_recipe_id": recipe_id,
+        "version": version,
+        "review": review,
+        "sha256": sha256,
+    }
+
+
+def short(mark: dict[str, Any]) -> dict[str, Any]:
+    """The mark without what may be long; a form of an upload takes only so much text."""
+    return {name: value for name, value in mark.items() if name not in ("processing_recipe", "ai_analysis")}

@@ -1,0 +1,198 @@
+"""Stacking a version with its original, whatever the original's stack is already.
+
+`POST /stacks` always makes a new stack: it merges stacks whose primary is named and silently pulls out assets that
+are mere members elsewhere. It is therefore used only where neither asset is in a stack. A stack that exists (a
+burst of the user's, RAW and JPEG) is joined through `PUT /assets/copy`, which keeps it.
+
+Every step reads first, so repeating it after a crash at any point changes nothing.
+"""
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from immich_py_client.models import Asset, Stack
+
+from immich_sidecar.errors import ImmichGoneError, ImmichRefusedError, ImmichServerError
+from immich_sidecar.immich.api import Api
+
+#: How often reading and acting is repeated where Immich fails or somebody else was faster.
+ATTEMPTS = 5
+_FIRST_WAIT_SECONDS = 0.2
+
+
+class WantPrimary(StrEnum):
+    """What should be on top of the stack."""
+
+    #: Our version, if the original (or an earlier version of ours) is on top now.
+    OURS = "ours"
+    #: Whatever is there.
+    KEEP = "keep"
+    #: What was there before us, if one of ours is on top now.
+    RESTORE = "restore"
+
+
+@dataclass(frozen=True)
+class StackResult:
+    """The stack of an original as it is now."""
+
+    #: None: the two are not stacked, because their owner took them apart.
+    stack_id: str | None
+    #: The primary before us; what `restore` puts back.
+    primary_before: str | None
+    primary_now: str | None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A stack as it was read."""
+
+    id: str
+    primary: str
+    members: frozenset[str]
+
+
+class Stacker:
+    """Stacks assets of one user, one after the other."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        # Parallel requests that name one primary make Immich fail.
+        self._turn = asyncio.Lock()
+
+    async def stack(
+        self,
+        original_id: str,
+        version_id: str,
+        *,
+        want_primary: WantPrimary,
+        primary_before: str | None,
+        our_ids: frozenset[str],
+        stacked_before: bool,
+    ) -> StackResult:
+        """See `Publisher.stack`."""
+        ours = our_ids | {version_id}
+        async with self._turn:
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    stack = await self._joined(original_id, version_id, want_primary, stacked_before)
+                    if stack is None:
+                        return StackResult(None, primary_before, None)
+                    return await self._arranged(
+                        stack, original_id, version_id, want_primary, before=primary_before, ours=ours
+                    )
+                except (ImmichServerError, _ChangedError):
+                    if attempt == ATTEMPTS:
+                        raise
+                # Immich failed, or the stack was changed between reading and acting: look again.
+                wait = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
+                await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # no secret
+        raise AssertionError
+
+    async def _joined(
+        self, original_id: str, version_id: str, want_primary: WantPrimary, stacked_before: bool
+    ) -> _Found | None:
+        """The stack that holds both, made or joined where that is still to be done."""
+        original = await self._api.asset(original_id)
+        stack = await self._stack_of(original)
+        if stack is not None and version_id in stack.members:
+            return stack
+        if stacked_before:
+            # They were together and are not any more: that was their owner. What is on top stays as it is,
+            # unless a version in the trash hides the whole stack.
+            return stack if stack is not None and want_primary is WantPrimary.RESTORE else None
+        if original.is_trashed:
+            raise ImmichGoneError(f"Could not stack asset {original_id}: it is in Immich's trash; restore it there")
+        try:
+            version = await self._api.asset(version_id)
+        except ImmichGoneError:
+            if want_primary is WantPrimary.RESTORE:
+                return stack
+            raise
+        if version.is_trashed:
+            if want_primary is WantPrimary.RESTORE:
+                return stack
+            raise ImmichGoneError(f"Could not stack asset {version_id}: it is in Immich's trash; restore it there")
+        if await self._stack_of(version) is not None:
+            # Its owner put it elsewhere; joining would merge the two stacks.
+            return None
+        if stack is None:
+            top_first = [version_id, original_id] if want_primary is WantPrimary.OURS else [original_id, version_id]
+            made = _read(await self._api.make_stack(top_first))
+            return _Found(made.id, made.primary, made.members | {original_id, version_id})
+        await self._change(self._api.join_stack(original_id, version_id))
+        joined = await self._get(stack.id)
+        if joined is None or version_id not in joined.members:
+            raise _ChangedError(f"Could not stack asset {version_id}: the stack changed meanwhile; it is tried again")
+        return joined
+
+    async def _arranged(
+        self,
+        stack: _Found,
+        original_id: str,
+        version_id: str,
+        want_primary: WantPrimary,
+        *,
+        before: str | None,
+        ours: frozenset[str],
+    ) -> StackResult:
+        """Put the wanted asset on top where that is ours to do."""
+        # Somebody else's choice replaces what was stored; while ours is on top, the stored one counts.
+        before = stack.primary if stack.primary not in ours else before or original_id
+        wanted = stack.primary
+        if want_primary is WantPrimary.OURS and stack.primary in ours | {original_id}:
+            wanted = version_id
+        elif want_primary is WantPrimary.RESTORE and stack.primary in ours:
+            wanted = next((id_ for id_ in (before, original_id) if id_ in stack.members), stack.primary)
+        if wanted != stack.primary:
+            await self._change(self._api.set_primary(stack.id, wanted))
+        return StackResult(stack.id, before, wanted)
+
+    async def _stack_of(self, asset: Asset) -> _Found | None:
+        """The stack that an asset is in.
+
+        An asset names its stack only while that has another live member in the timeline. So the stack of a primary
+        is asked for, and for an asset outside the timeline all stacks are looked through.
+        """
+        asset_id = asset.id or ""
+        if asset.stack and asset.stack.id:
+            found = await self._get(asset.stack.id)
+            if found is None:
+                raise _ChangedError(f"Could not read the stack of asset {asset_id}: it changed meanwhile")
+            return found
+        for stack in await self._api.stacks(primary_id=asset_id):
+            return _read(stack, asset_id)
+        if asset.visibility == "timeline":
+            return None
+        for stack in await self._api.stacks():
+            found = _read(stack)
+            if asset_id in found.members:
+                return found
+        return None
+
+    async def _get(self, stack_id: str) -> _Found | None:
+        try:
+            return _read(await self._api.stack(stack_id))
+        except ImmichGoneError:
+            return None
+
+    async def _change(self, call: Coroutine[Any, Any, object]) -> None:
+        """Await a call; where it fails because the stack is not what it was, say so."""
+        try:
+            await call
+        except (ImmichGoneError, ImmichRefusedError) as error:
+            raise _ChangedError(str(error)) from error
+
+
+class _ChangedError(ImmichRefusedError):
+    """Somebody else changed the stack between reading and acting."""
+
+
+def _read(stack: Stack, *more: str) -> _Found:
+    if not stack.id or not stack.primary_asset_id:
+        raise ImmichServerError("Could not read a stack: the answer names none; it is tried again")
+    members = frozenset(asset.id for asset in stack.assets or () if asset.id)
+    return _Found(stack.id, stack.primary_asset_id, members | frozenset(more))

@@ -1,0 +1,1 @@
+"""Noticing new photos in folders."""

@@ -1,0 +1,1 @@
+"""What we keep: rows and files."""
