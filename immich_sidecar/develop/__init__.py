@@ -1,0 +1,1 @@
+"""How pixels are made: an original and a recipe become an image. No database, no network."""

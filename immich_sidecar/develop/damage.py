@@ -1,0 +1,53 @@
+"""One way to tell damaged files from failing disks."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from immich_sidecar.errors import UndecodableError, UnsupportedError
+
+#: What decoders raise about bytes that make no sense to them.
+_DAMAGE = (
+    ValueError,
+    SyntaxError,
+    EOFError,
+    RuntimeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    struct.error,
+)
+
+
+@contextmanager
+def told_as_damage(path: Path) -> Iterator[None]:
+    """Turn what a decoder raises about a file's bytes into an error that names the file.
+
+    Raises
+    ------
+    UndecodableError
+        Instead of anything that speaks of damage.
+    UnsupportedError
+        Where Pillow refuses a picture for its number of pixels.
+    OSError
+        Unchanged where the system reports it (it has an error number): the disk failed, not the file.
+    """
+    from PIL import Image
+
+    try:
+        yield
+    except Image.DecompressionBombError:
+        raise UnsupportedError(f"{path.name} has too many pixels.") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise UndecodableError(f"{path.name} is damaged: {_said(error)}.") from None
+    except _DAMAGE as error:
+        raise UndecodableError(f"{path.name} is damaged: {_said(error)}.") from None
+
+
+def _said(error: Exception) -> str:
+    return (str(error) or type(error).__name__).rstrip(".")

@@ -1,0 +1,291 @@
+"""Files to pixels, with the colour space they are in.
+
+Pictures come as code values (`uint8`, or `uint16` from files of more than 8 bits that our libraries read so),
+RAW files as scene-linear `uint16`. Nothing is oriented here. Transparency is laid over white; grey becomes
+three equal channels; CMYK, grey profiles and profiles made of tables become sRGB.
+"""
+
+import io
+import re
+import warnings
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_sidecar.develop import jpeg, raw
+from immich_sidecar.develop.damage import told_as_damage
+from immich_sidecar.develop.icc import ColourSpace, named_space, read_profile
+from immich_sidecar.develop.probe import FileFacts
+from immich_sidecar.errors import UndecodableError, UnsupportedError
+from immich_sidecar.recipe.plan import DecodePlan
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+#: What libjpeg reports about files that are whole all the same: padding before a scan or the end (but not
+#: before a restart marker, where it means lost data), and odd parameters of a scan.
+_HARMLESS = re.compile(r"extraneous bytes before marker 0x(d9|da|c4|dd)|Invalid SOS parameters|Adobe color")
+_WITH_ALPHA = ("RGBA", "RGBa", "PA", "LA", "La")
+_H273_PRIMARIES = {1: "sRGB", 9: "Rec. 2020", 12: "Display P3"}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pixels of a file as stored, before orientation."""
+
+    #: Shape (height, width, 3).
+    pixels: Pixels
+    #: The space they are in; for RAW, linear sRGB is meant and the profile is that of the output.
+    space: ColourSpace
+    #: Orientation 1..8 still to be applied.
+    orientation: int
+    #: Size at full resolution as (width, height), before orientation.
+    full_size: tuple[int, int]
+    #: Whether the pixels are scene-linear (RAW).
+    is_linear: bool = False
+    #: What 65535 stands for in scene-linear pixels; 1.0 is sensor saturation.
+    headroom: float = 1.0
+
+
+def decode(
+    path: Path,
+    facts: FileFacts,
+    *,
+    decode_plan: DecodePlan | None = None,
+    at_least: int | None = None,
+) -> Decoded:
+    """Decode a file.
+
+    `at_least` allows a smaller picture whose longer side is still that many pixels, where the format makes
+    one faster (JPEG, RAW).
+
+    Raises
+    ------
+    UndecodableError
+        If the file is damaged; a picture that is only partly there counts as damaged.
+    UnsupportedError
+        If its kind is not supported.
+    """
+    if facts.is_raw:
+        return _raw(path, facts, decode_plan or DecodePlan(), at_least)
+    if facts.format == "jpeg":
+        return _jpeg(path, facts, at_least)
+    if facts.format == "heic":
+        return _heic(path, facts)
+    if facts.bit_depth == 16 and facts.format in ("png", "tiff"):
+        deep = _deep(path, facts)
+        if deep:
+            return deep
+    decoded = _by_pillow(path, facts)
+    if facts.format == "tiff":
+        # Pillow turns TIFFs upright when it loads them.
+        return replace(decoded, orientation=1, full_size=(facts.width, facts.height))
+    return decoded
+
+
+def display_space(name: str = "sRGB") -> ColourSpace:
+    """A named colour space, made once per process."""
+    return _named(name)
+
+
+def _raw(path: Path, facts: FileFacts, plan: DecodePlan, at_least: int | None) -> Decoded:
+    width, height = _stored_size(facts)
+    half = at_least is not None and max(width, height) >= 2 * at_least
+    linear = raw.linear_pixels(path, plan, half_size=half)
+    return Decoded(
+        linear.pixels,
+        _named("sRGB"),
+        facts.orientation,
+        (width, height),
+        is_linear=True,
+        headroom=linear.headroom,
+    )
+
+
+def _jpeg(path: Path, facts: FileFacts, at_least: int | None) -> Decoded:
+    import simplejpeg
+
+    data = path.read_bytes()
+    header = jpeg.read_header(data)
+    components = header.frame[4] if header.frame else 0
+    if components not in (1, 3) or (components == 1 and header.icc):
+        return _by_pillow(path, facts)
+    size = _stored_size(facts)
+    smaller: dict[str, int] = {}
+    if at_least is not None:
+        factor = at_least / max(size)
+        smaller = {
+            "min_height": max(1, round(size[1] * factor)),
+            "min_width": max(1, round(size[0] * factor)),
+        }
+    try:
+        pixels = simplejpeg.decode_jpeg(data, "RGB", **smaller)
+    except ValueError as error:
+        if not _HARMLESS.search(str(error)):
+            raise UndecodableError(f"{path.name} is a damaged JPEG: {error}.") from None
+        try:
+            pixels = simplejpeg.decode_jpeg(data, "RGB", strict=False, **smaller)
+        except ValueError as fatal:
+            raise UndecodableError(f"{path.name} is a damaged JPEG: {fatal}.") from None
+    return _managed(pixels, header.icc, facts, adobe_rgb=_is_adobe_rgb(header), grey=components == 1)
+
+
+def _is_adobe_rgb(header: jpeg.Header) -> bool:
+    """Whether EXIF says Adobe RGB in the way of DCF: an uncalibrated space and interoperability index R03."""
+    from immich_sidecar.develop import tiff
+
+    if header.icc or not header.exif:
+        return False
+    exif = tiff.read(io.BytesIO(header.exif))
+    return exif.exif.number(0xA001) in (2, 65535) and exif.interop.text(1) == "R03"
+
+
+def _heic(path: Path, facts: FileFacts) -> Decoded:
+    import pillow_heif
+
+    with told_as_damage(path):
+        heif = pillow_heif.open_heif(path, convert_hdr_to_8bit=True)
+        mode = heif.mode
+        pixels = np.asarray(heif)
+        icc = heif.info.get("icc_profile") or b""
+        nclx = heif.info.get("nclx_profile") or {}
+    if mode in ("RGBA", "RGBa"):
+        pixels = _over_white(pixels)
+    elif mode in ("L", "LA"):
+        pixels = np.repeat(pixels.reshape(*pixels.shape[:2], -1)[..., :1], 3, axis=2)
+    primaries = int(nclx.get("color_primaries", 2)) if isinstance(nclx, dict) else 2
+    return _managed(np.ascontiguousarray(pixels[..., :3]), icc, facts, primaries=primaries)
+
+
+def _deep(path: Path, facts: FileFacts) -> Decoded | None:
+    """A PNG or TIFF of 16 bits; None where OpenCV does not read it as such."""
+    import cv2
+
+    encoded = np.frombuffer(path.read_bytes(), np.uint8)
+    try:
+        pixels: Any = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    width, height = _stored_size(facts)
+    if pixels is None or pixels.dtype != np.uint16 or pixels.shape[:2] != (height, width):
+        return None
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    elif pixels.shape[2] == 4:
+        pixels = _over_white(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA))
+    elif pixels.shape[2] == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    else:
+        return None
+    icc = _pillow_icc(path)
+    if icc and _space(icc) is None:
+        return None
+    return _managed(np.ascontiguousarray(pixels), icc, facts)
+
+
+def _pillow_icc(path: Path) -> bytes:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.info.get("icc_profile") or b""
+    except (OSError, ValueError, SyntaxError):
+        return b""
+
+
+def _by_pillow(path: Path, facts: FileFacts) -> Decoded:
+    from PIL import Image
+
+    with told_as_damage(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            image.load()
+            icc = image.info.get("icc_profile") or b""
+            if image.mode in ("I;16", "I;16B", "I", "F"):
+                raise UnsupportedError(f"{path.name}: pixels of the kind {image.mode} are not supported.")
+            if image.mode in ("CMYK", "LAB", "L", "LA") and icc and _space(icc) is None:
+                return _converted(image, icc, facts)
+            if image.mode in _WITH_ALPHA or "transparency" in image.info:
+                return _managed(_over_white(np.asarray(image.convert("RGBA"))), icc, facts)
+            grey = image.mode in ("L", "1")
+            pixels = np.asarray(image.convert("RGB"))
+            from_cmyk = image.mode not in ("RGB", "P", "L", "1")
+    primaries = _nclx_primaries(path) if facts.format == "avif" and not icc else 2
+    return _managed(np.ascontiguousarray(pixels), b"" if from_cmyk else icc, facts, primaries, grey=grey)
+
+
+def _nclx_primaries(path: Path) -> int:
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    at = head.find(b"colrnclx")
+    return int.from_bytes(head[at + 8 : at + 10], "big") if at >= 0 else 2
+
+
+def _managed(
+    pixels: Pixels,
+    icc: bytes,
+    facts: FileFacts,
+    primaries: int = 2,
+    *,
+    adobe_rgb: bool = False,
+    grey: bool = False,
+) -> Decoded:
+    """Attach the colour space, turning pixels of spaces that the engine cannot keep into sRGB."""
+    space = _named("Adobe RGB (1998)" if adobe_rgb else _H273_PRIMARIES.get(primaries, "sRGB"))
+    if icc:
+        found = _space(icc)
+        if found is not None:
+            space = found
+        elif not grey and pixels.dtype == np.uint8:
+            from PIL import Image
+
+            return _converted(Image.fromarray(pixels), icc, facts)
+    return Decoded(pixels, space, facts.orientation, _stored_size(facts))
+
+
+def _converted(image: Any, icc: bytes, facts: FileFacts) -> Decoded:
+    """Turn a picture into sRGB by its profile; without a usable profile by Pillow's plain formula."""
+    from PIL import ImageCms
+
+    mode = "L" if image.mode == "LA" else image.mode
+    try:
+        converted = ImageCms.profileToProfile(
+            image.convert(mode),
+            ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+            ImageCms.ImageCmsProfile(io.BytesIO(_named("sRGB").profile)),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        converted = None
+    pixels = np.array(converted or image.convert("RGB"))
+    return Decoded(pixels, _named("sRGB"), facts.orientation, _stored_size(facts))
+
+
+def _over_white(pixels: Any) -> Any:
+    top = 65535 if pixels.dtype == np.uint16 else 255
+    alpha = pixels[..., 3:].astype(np.uint32)
+    mixed = pixels[..., :3].astype(np.uint32) * alpha + top * (top - alpha)
+    return ((mixed + top // 2) // top).astype(pixels.dtype)
+
+
+def _stored_size(facts: FileFacts) -> tuple[int, int]:
+    return (facts.height, facts.width) if facts.orientation >= 5 else (facts.width, facts.height)
+
+
+@lru_cache(maxsize=8)
+def _named(name: str) -> ColourSpace:
+    return named_space(name)
+
+
+@lru_cache(maxsize=8)
+def _space(icc: bytes) -> ColourSpace | None:
+    """The space of a profile; None where it is of another kind; sRGB where it is damaged."""
+    try:
+        return read_profile(icc)
+    except ValueError:
+        return _named("sRGB")

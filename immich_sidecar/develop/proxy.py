@@ -1,0 +1,162 @@
+"""Small pictures for measuring, and a few patches at full resolution for noise and sharpness."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_sidecar.develop import raw
+from immich_sidecar.develop.decode import Decoded, decode, display_space
+from immich_sidecar.develop.orientation import oriented
+from immich_sidecar.develop.probe import FileFacts, probe
+from immich_sidecar.recipe.plan import DecodePlan
+
+Array = NDArray[Any]
+Display = NDArray[np.uint8]
+Linear = NDArray[np.float32]
+
+_Patches = tuple[tuple[Linear, ...], tuple[Linear, ...]]
+
+#: Side of a patch in pixels, and how many there are a side of the picture.
+PATCH_EDGE, PATCH_GRID = 256, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Proxy:
+    """A photo, small and upright."""
+
+    #: sRGB-encoded, `uint8`, shape (height, width, 3). RAW: the linear picture through the plain sRGB curve.
+    display: Display
+    #: Linear sRGB, `float32`, 0..1, same shape. RAW: white-balanced as shot, 1.0 is sensor saturation, no
+    #: curve. Colours outside sRGB are clipped.
+    linear: Linear
+    #: Pixels of the proxy per pixel of the full picture.
+    scale: float
+    #: Width and height of the full picture, upright.
+    full_size: tuple[int, int]
+    is_raw: bool
+    #: RAW: the camera's own rendering, upright, sRGB `uint8`, at its own size; it may show a little less or
+    #: more than `display`. None where there is none.
+    embedded: Display | None
+    #: Up to nine patches of up to 256 x 256 pixels from a 3 x 3 grid, luma (Rec. 601) of the display picture,
+    #: `float32`, 0..1, not oriented. RAW: from the half-size picture (see `patch_scale`).
+    detail_patches: tuple[NDArray[np.float32], ...]
+    #: The same patches' colour differences Cb, Cr, `float32`, shape (h, w, 2), 0 is neutral.
+    chroma_patches: tuple[NDArray[np.float32], ...]
+    #: Pixels of a patch per pixel of the full picture: 1, or 0.5 for RAW.
+    patch_scale: float
+
+
+def load_proxy(path: Path, *, max_edge: int = 1024, facts: FileFacts | None = None) -> Proxy:
+    """Decode a photo small, with patches at full resolution.
+
+    Raises what `probe` and `decode` raise.
+    """
+    facts = facts or probe(path)
+    if facts.is_raw:
+        return _raw_proxy(path, facts, max_edge)
+    full = decode(path, facts)
+    patches = _patches([in_srgb(full, patch) for patch in _cut(full.pixels)])
+    linear = _linear(full, shrunk(full.pixels, max_edge))
+    return _proxy(facts, oriented(linear, full.orientation), patches)
+
+
+def _raw_proxy(path: Path, facts: FileFacts, max_edge: int) -> Proxy:
+    # A picture at least as large as LibRaw's half size, which is what "at least 1" asks for.
+    half = decode(path, facts, decode_plan=DecodePlan(), at_least=1)
+    display = _encode(half.pixels)
+    patches = _patches(_cut(display))
+    small = shrunk(half.pixels, max_edge).astype(np.float32) / np.float32(65535.0)
+    scale = max(half.pixels.shape[:2]) / max(half.full_size)
+    embedded = raw.embedded_preview(path)
+    linear = oriented(small, half.orientation)
+    return _proxy(facts, linear, patches, patch_scale=scale, embedded=embedded)
+
+
+def _proxy(
+    facts: FileFacts,
+    linear: Linear,
+    patches: _Patches,
+    *,
+    patch_scale: float = 1.0,
+    embedded: Display | None = None,
+) -> Proxy:
+    codes = np.clip(np.round(linear * 65535.0), 0, 65535).astype(np.uint16)
+    return Proxy(
+        display=_encode(codes),
+        linear=linear,
+        scale=max(linear.shape[:2]) / max(facts.width, facts.height),
+        full_size=(facts.width, facts.height),
+        is_raw=facts.is_raw,
+        embedded=embedded,
+        detail_patches=patches[0],
+        chroma_patches=patches[1],
+        patch_scale=round(patch_scale, 2),
+    )
+
+
+def shrunk(pixels: Array, max_edge: int) -> Array:
+    """Average pixels (height, width, ...) down so that the longer side is at most `max_edge`."""
+    import cv2
+
+    height, width = pixels.shape[:2]
+    factor = max_edge / max(height, width)
+    if factor >= 1.0:
+        return pixels
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    # Halving is much faster than any other factor; what is odd loses its last row or column.
+    while min(pixels.shape[0] // size[1], pixels.shape[1] // size[0]) >= 2:
+        height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+        even = pixels[: 2 * height, : 2 * width]
+        pixels = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+    small: Array = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return small
+
+
+def _linear(decoded: Decoded, pixels: Array) -> Linear:
+    """Code values of a decoded file to linear sRGB."""
+    curves = decoded.space.decoding(65536 if pixels.dtype == np.uint16 else 256)
+    linear = np.stack([curves[i][pixels[..., i]] for i in range(3)], axis=-1)
+    if not decoded.space.is_srgb:
+        linear = linear @ decoded.space.to_srgb.T.astype(np.float32)
+    clipped: Linear = np.clip(linear, 0.0, 1.0).astype(np.float32)
+    return clipped
+
+
+def _encode(linear_codes: Array) -> Display:
+    """Linear sRGB as `uint16` to display values."""
+    encoded: Display = display_space().encoding[0][linear_codes]
+    return encoded
+
+
+def in_srgb(decoded: Decoded, pixels: Array) -> Array:
+    """Code values of a decoded picture (not RAW) to sRGB display values, `uint8`."""
+    if pixels.dtype == np.uint8 and decoded.space.is_srgb:
+        return pixels
+    return _encode(np.round(_linear(decoded, pixels) * 65535.0).astype(np.uint16))
+
+
+def _cut(pixels: Array) -> list[Array]:
+    height, width = pixels.shape[:2]
+    edge_y, edge_x = min(PATCH_EDGE, height // PATCH_GRID), min(PATCH_EDGE, width // PATCH_GRID)
+    if min(edge_y, edge_x) < 16:
+        return [pixels]
+    return [
+        pixels[y : y + edge_y, x : x + edge_x]
+        for y in ((2 * i + 1) * height // (2 * PATCH_GRID) - edge_y // 2 for i in range(PATCH_GRID))
+        for x in ((2 * i + 1) * width // (2 * PATCH_GRID) - edge_x // 2 for i in range(PATCH_GRID))
+    ]
+
+
+def _patches(patches: list[Array]) -> _Patches:
+    """Luma and colour differences (JFIF) of display patches."""
+    luma, chroma = [], []
+    for patch in patches:
+        rgb = patch.astype(np.float32) / np.float32(255.0)
+        y: Linear = (rgb @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.float32)
+        cb, cr = (rgb[..., 2] - y) / 1.772, (rgb[..., 0] - y) / 1.402
+        luma.append(y)
+        chroma.append(np.stack([cb, cr], axis=-1).astype(np.float32))
+    return tuple(luma), tuple(chroma)
