@@ -1,0 +1,1 @@
+"""From an analysis to suggestions, and from suggestions to a recipe."""

@@ -1,0 +1,1 @@
+"""What is in a photo: measurements of its pixels, without any model."""

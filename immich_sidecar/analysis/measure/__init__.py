@@ -1,0 +1,1 @@
+"""Measurements: pure functions from pixels to numbers, one file per quantity."""

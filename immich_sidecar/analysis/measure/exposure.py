@@ -1,0 +1,90 @@
+"""How a photo is exposed: where its light lies, what is clipped, and what kind of light was meant.
+
+All in linear light. "Stops" are log2 of relative luminance, 0 for full white.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+_Number = TypeVar("_Number", np.uint8, np.float32)
+
+#: Luminance weights of linear sRGB (IEC 61966-2-1).
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+#: A channel at or above this linear value counts as clipped.
+_CLIPPED = 0.97
+#: Longer edge, in pixels, of the picture that is looked at.
+_EDGE = 512
+
+
+class Exposure(BaseModel):
+    """Light of a photo in linear terms."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: Stops of luminance at 1, 5, 25, 50, 75, 95 and 99 % of the pixels.
+    percentiles: tuple[float, ...]
+    #: Stops of the geometric mean luminance.
+    key: float
+    #: Stops between the brightest pixels (largest channel, 99.7 %) and full white; 0 where the range is used.
+    headroom: float
+    #: Display value 0..255 that the smallest channel stays below in 1 % of the pixels; high where a veil of
+    #: light lies over everything.
+    veil: float
+    #: Share of pixels whose red, green, blue channel is clipped, and where all three are.
+    clipped: tuple[float, float, float, float]
+    #: Share of pixels without light in any channel (display value 2 or less).
+    crushed: float
+    #: Share of pixels more than 6.6 stops below the brightest ones; large at night.
+    darkness: float
+    #: How much the brightest 5 % look like a low sun or lamps: 0 neutral .. 1 deep yellow, orange or red.
+    warmth: float
+    #: Mean saturation (1 - min/max) of pixels that are neither black nor clipped, 0..1.
+    saturation: float
+
+
+def measure_exposure(display: NDArray[np.uint8], linear: NDArray[np.float32]) -> Exposure:
+    """Measure the exposure of a photo.
+
+    Parameters
+    ----------
+    display
+        HxWx3, sRGB.
+    linear
+        The same picture in linear sRGB, float32 0..1.
+    """
+    linear, display = _small(linear), _small(display)
+    luminance = linear @ LUMINANCE
+    largest, smallest = linear.max(axis=2), linear.min(axis=2)
+    brightest = max(1e-4, float(np.percentile(largest, 99.7)))
+    top = linear[luminance >= np.percentile(luminance, 95)]
+    red, green, blue = (float(v) for v in top.reshape(-1, 3).mean(axis=0))
+    warm = 0.0 if red <= 1e-4 else float(np.clip((red - blue) / red * (red / max(green, 1e-4)) ** 0.5, 0, 1))
+    visible = (largest > 0.004) & (largest < _CLIPPED)
+    saturation = 1 - smallest[visible] / largest[visible] if visible.any() else np.zeros(1, np.float32)
+    stops = np.log2(np.percentile(luminance, [1, 5, 25, 50, 75, 95, 99]) + 1e-4)
+    clipped = [float((linear[..., c] >= _CLIPPED).mean()) for c in range(3)]
+    return Exposure(
+        percentiles=tuple(round(float(v), 3) for v in stops),
+        key=round(float(np.log2(luminance + 2e-3).mean()), 3),
+        headroom=round(max(0.0, -float(np.log2(brightest))), 3),
+        veil=round(float(np.percentile(display.min(axis=2), 1.0)), 1),
+        clipped=(
+            round(clipped[0], 4),
+            round(clipped[1], 4),
+            round(clipped[2], 4),
+            round(float((smallest >= _CLIPPED).mean()), 4),
+        ),
+        crushed=round(float((display.max(axis=2) <= 2).mean()), 4),
+        darkness=round(float((luminance < brightest * 0.01).mean()), 4),
+        warmth=round(warm, 3),
+        saturation=round(float(saturation.mean()), 3),
+    )
+
+
+def _small(image: NDArray[_Number]) -> NDArray[_Number]:
+    """Every n-th pixel; enough for shares and percentiles."""
+    step = max(1, max(image.shape[:2]) // _EDGE)
+    return image[::step, ::step]

@@ -1,0 +1,103 @@
+"""Exposure, cast and noise: what is done to a picture by a known amount is measured."""
+
+import numpy as np
+import pytest
+
+from immich_sidecar.analysis.measure.exposure import measure_exposure
+from immich_sidecar.analysis.measure.noise import Noise, measure_noise
+from immich_sidecar.analysis.measure.sharpness import measure_sharpness
+from immich_sidecar.analysis.measure.white_balance import measure_cast
+from tests.photos.make import Display, degraded, linear_from_display, sample_photo, scene
+
+
+def patches(display: Display) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    rgb = display.astype(np.float32) / 255
+    luma = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
+    chroma = np.stack([(rgb[..., 2] - luma) / 1.772, (rgb[..., 0] - luma) / 1.402], axis=-1)
+    return [luma], [chroma]
+
+
+def noise_of(display: Display) -> Noise:
+    return measure_noise(*patches(display))
+
+
+@pytest.mark.parametrize("ev", [-0.5, -1.0, -2.0])
+def test_headroom_grows_with_missing_light(ev: float) -> None:
+    picture = sample_photo("astronaut")
+    before = measure_exposure(picture, linear_from_display(picture))
+    dark = degraded(picture, ev=ev)
+    after = measure_exposure(dark, linear_from_display(dark))
+
+    assert after.headroom - before.headroom == pytest.approx(-ev, abs=0.15)
+    assert after.percentiles[3] - before.percentiles[3] == pytest.approx(ev, abs=0.1)
+
+
+def test_clipping_is_counted_per_channel() -> None:
+    picture = np.full((100, 100, 3), 100, np.uint8)
+    picture[:25, :, 0] = 255
+    picture[:10] = 255
+    exposure = measure_exposure(picture, linear_from_display(picture))
+
+    assert exposure.clipped == pytest.approx((0.25, 0.10, 0.10, 0.10), abs=0.01)
+
+
+def test_veil_is_seen_where_black_is_missing() -> None:
+    picture = scene()
+    flat = degraded(picture, contrast=0.6)
+
+    assert measure_exposure(picture, linear_from_display(picture)).veil < 15
+    assert measure_exposure(flat, linear_from_display(flat)).veil > 40
+
+
+@pytest.mark.parametrize("cast", [(0.75, 1.0, 0.75), (1.3, 1.0, 1.3), (1.25, 1.0, 0.8)])
+def test_light_of_a_cast_is_found(cast: tuple[float, float, float]) -> None:
+    # Greys of many brightnesses and a few colours: no doubt about the light.
+    random = np.random.default_rng(1)
+    grey = np.kron(random.uniform(0.03, 0.6, (24, 32, 1)), np.ones((12, 12, 1)))
+    picture = grey * (1 + 0.15 * np.kron(random.normal(0, 1, (24, 32, 3)), np.ones((12, 12, 1))) * 0.5)
+    linear = np.clip(picture * np.array(cast) / np.mean(cast), 0, 1).astype(np.float32)
+    codes = np.round(255 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055))
+
+    found = measure_cast(codes.astype(np.uint8), linear)
+
+    assert found.light is not None
+    assert found.light == pytest.approx((np.log2(cast[0] / cast[1]), np.log2(cast[2] / cast[1])), abs=0.12)
+    assert found.neutral < 0.2
+
+
+def test_night_has_no_cast() -> None:
+    picture = np.zeros((200, 300, 3), np.uint8)
+    picture[90:100, 140:150] = (255, 160, 60)
+
+    assert measure_cast(picture, linear_from_display(picture)).light is None
+
+
+@pytest.mark.parametrize("sigma", [3.0, 8.0, 15.0])
+def test_noise_is_measured_within_a_fifth(sigma: float) -> None:
+    smooth = degraded(scene(1024, 768), ev=0)
+    noisy = degraded(smooth, noise=sigma)
+
+    assert noise_of(noisy).luma == pytest.approx(sigma, rel=0.2, abs=1.0)
+
+
+def test_colour_noise_is_told_from_brightness_noise() -> None:
+    noisy = noise_of(degraded(scene(1024, 768), chroma_noise=12))
+    grey = noise_of(degraded(scene(1024, 768), noise=12))
+
+    assert noisy.chroma > 4
+    assert grey.chroma < 2
+    assert noise_of(scene(1024, 768)).luma < 4
+
+
+def test_blur_widens_edges() -> None:
+    import cv2
+
+    sharp = scene(1024, 768)
+    blurred = np.asarray(cv2.GaussianBlur(sharp, (0, 0), 3.0), np.uint8)
+
+    crisp, soft = measure_sharpness(patches(sharp)[0]), measure_sharpness(patches(blurred)[0])
+
+    assert crisp.edge_width is not None
+    assert soft.edge_width is not None
+    assert soft.edge_width > 1.5 * crisp.edge_width
+    assert soft.score < crisp.score
