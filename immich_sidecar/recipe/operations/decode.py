@@ -31,7 +31,7 @@ class DecodeParameters(Parameters):
     #: Exposure before the curve, in EV.
     baseline_ev: float = Field(0.0, ge=-5.0, le=5.0)
     #: Points [scene-linear 0..16, display-linear 0..1], 2 to 64 of them, the first numbers rising, the second
-    #: never falling; straight beyond the ends. Empty: a straight line.
+    #: never falling; beyond the ends their values hold. Empty: a straight line, cut at 1.
     tone_curve: tuple[tuple[float, float], ...] = Field((), max_length=64)
     #: White-balanced camera RGB to linear sRGB, rows first; null: what LibRaw knows of the camera.
     colour_matrix: Matrix | None = None

@@ -1,0 +1,202 @@
+"""The commands."""
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from immich_sidecar import __version__
+from immich_sidecar.errors import SettingsError, SidecarError
+from immich_sidecar.settings import Settings, default_workers, load_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Develops the photos in an Immich library, and never touches an original.",
+)
+
+
+def main() -> None:
+    """Run a command; what went wrong ends it with one line and exit status 2."""
+    try:
+        app()
+    except SidecarError as error:
+        print(f"immich-sidecar: {error}", file=sys.stderr)  # noqa: T201 - this is the command's answer
+        sys.exit(2)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def run() -> None:
+    """Start the service: watch folders and Immich, develop what is new, serve the pages."""
+    settings = load_settings()
+    _log_to_console(settings.log_level)
+    from immich_sidecar.app import run_service
+
+    run_service(settings)
+
+
+@app.command()
+def process(
+    inputs: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="Photos, or folders of photos.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")],
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Use this recipe instead of analysing the photos.")
+    ] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 92,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,
+) -> None:
+    """Develop files without the service: analyse, advise, render. Inputs are only ever read.
+
+    Writes {stem}.jpg and {stem}.recipe.json below DIR; a photo that needs nothing gets only its recipe file, which
+    says why. Ends with status 1 if any photo failed.
+    """
+    from immich_sidecar.pipeline import oneshot
+
+    if recipe is not None:
+        oneshot.read_recipe_file(recipe)
+    jobs = oneshot.plan(oneshot.find_files(inputs, output), output)
+    errors = Console(stderr=True, highlight=False)
+    outcomes: list[oneshot.Outcome] = []
+
+    async def work() -> None:
+        from immich_sidecar.pipeline.executor import PoolExecutor
+
+        slots = max(1, min(default_workers(), len(jobs)))
+        executor = PoolExecutor(slots, niceness=0)
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=errors,
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        try:
+            with bar:
+                task = bar.add_task("Developing", total=len(jobs))
+                async for outcome in oneshot.process(jobs, executor, slots=slots, recipe=recipe, quality=quality):
+                    outcomes.append(outcome)
+                    bar.advance(task)
+                    if as_json:
+                        print(oneshot.json_line(outcome), flush=True)  # noqa: T201
+                    elif outcome.status in ("failed", "left_alone"):
+                        words = "failed" if outcome.status == "failed" else "left alone"
+                        errors.print(f"{outcome.file}: {words}: {outcome.reason}", markup=False, soft_wrap=True)
+        finally:
+            await executor.stop()
+
+    asyncio.run(work())
+    counts = oneshot.summary(outcomes)
+    line = (
+        f"{counts['rendered']} rendered, {counts['left_alone']} left alone, "
+        f"{counts['skipped']} skipped, {counts['failed']} failed"
+    )
+    (errors.print if as_json else typer.echo)(line)
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    recipe: Annotated[Path, typer.Argument(help="Recipe file.")],
+    original: Annotated[Path, typer.Argument(help="The photo it was made for.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="JPEG to write.")],
+    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 92,
+) -> None:
+    """Render a recipe again: the same bytes with the same version of the engine."""
+    from immich_sidecar.pipeline import oneshot
+
+    oneshot.replay(recipe, original, output, quality=quality)
+    typer.echo(str(output))
+
+
+@app.command()
+def verify(
+    quick: Annotated[bool, typer.Option("--quick", help="Compare sizes only, not checksums.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+) -> None:
+    """Hold the files in the data directory against the rows of the database. Changes nothing.
+
+    Ends with status 1 if anything is missing, damaged or left over.
+    """
+    settings = load_settings()
+    from immich_sidecar.surroundings import verify_library
+
+    report = asyncio.run(verify_library(settings, deep=not quick))
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), ensure_ascii=False))
+    else:
+        for problem in report.problems:
+            typer.echo(f"{problem.kind}: {problem.message}")
+        typer.echo(report.summary())
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check() -> None:
+    """Look whether everything is in place: Immich, its version, the key's permissions, the folders.
+
+    Ends with status 1 if something is not.
+    """
+    settings = load_settings()
+    from immich_sidecar.surroundings import check_surroundings
+
+    findings = asyncio.run(check_surroundings(settings))
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for finding in findings:
+        table.add_row("[green]ok[/]" if finding.ok else "[red]no[/]", finding.what, finding.words)
+    Console(highlight=False, soft_wrap=True).print(table)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def health() -> None:
+    """Ask the service on this computer whether it is alive; for health checks of containers."""
+    settings = load_settings()
+    from immich_sidecar.surroundings import ask_health
+
+    if not ask_health(settings):
+        raise typer.Exit(1)
+
+
+def _log_to_console(level: str) -> None:
+    handler: logging.Handler
+    if sys.stderr.isatty():
+        handler = RichHandler(show_path=False, console=Console(stderr=True))
+        form = "%(message)s"
+    else:
+        handler = logging.StreamHandler()
+        form = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    logging.basicConfig(level=level.upper(), format=form, handlers=[handler])
+    for noisy in ("httpx", "httpcore", "apscheduler", "aiohttp.access", "alembic", "watchfiles"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+__all__ = ["Settings", "SettingsError", "app", "main"]

@@ -1,0 +1,1 @@
+"""What happens to a photo, in which order, how often, and where."""
