@@ -1,0 +1,101 @@
+"""Commands of a person, the same for pages, API and socket."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from immich_sidecar.errors import StaleVersionError
+from immich_sidecar.library import photos as photo_rows
+from immich_sidecar.library.tables import PhotoRow
+from immich_sidecar.web.context import WebContext
+
+#: Commands that need nothing but a photo and its version.
+ACTIONS = ("approve", "reject", "undo", "retry", "cancel", "reset", "develop", "first")
+
+#: Types of messages that the socket takes, and the command that each asks for.
+MESSAGES: Mapping[str, str] = {
+    "approve_processing": "approve",
+    "reject_processing": "reject",
+    "modify_crop": "change",
+    "change_recipe": "change",
+    "undo": "undo",
+    "retry": "retry",
+    "cancel": "cancel",
+    "reset": "reset",
+    "develop": "develop",
+}
+
+
+def version_in(body: Any) -> int:
+    """The version that a command was shown.
+
+    Raises
+    ------
+    web.HTTPBadRequest
+        If there is none, or it is no whole number.
+    """
+    version = body.get("version") if isinstance(body, Mapping) else None
+    if isinstance(version, str) and version.isdigit():
+        version = int(version)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 0:
+        raise web.HTTPBadRequest(text='A command names the version it was shown: {"version": n}, a whole number.')
+    return version
+
+
+def patch_in(value: Any) -> dict[str, Any]:
+    """A patch of overrides: operation type to parameters, null (off) or "suggested".
+
+    Raises
+    ------
+    web.HTTPBadRequest
+        If it is none. The parameters themselves are checked where the recipe is changed.
+    """
+    if not isinstance(value, Mapping) or not value:
+        raise web.HTTPBadRequest(
+            text='Changes are an object from operation to parameters, null or "suggested", with at least one entry.'
+        )
+    for name, change in value.items():
+        if change is not None and change != "suggested" and not isinstance(change, Mapping):
+            raise web.HTTPBadRequest(text=f'{name}: give the parameters as an object, null or "suggested".')
+    return dict(value)
+
+
+async def act(
+    context: WebContext, owner: str, sha256: str, action: str, version: int, *, patch: Mapping[str, Any] | None = None
+) -> PhotoRow:
+    """Run one command and return the photo as it stands then.
+
+    Raises
+    ------
+    NotFoundError, StaleVersionError, ConflictError, RecipeError
+        Where the command is refused.
+    web.HTTPBadRequest
+        If there is no such command.
+    """
+    commands = context.commands
+    match action:
+        case "approve":
+            return await commands.approve(owner, sha256, version)
+        case "reject":
+            return await commands.reject(owner, sha256, version)
+        case "undo":
+            return await commands.undo(owner, sha256, version)
+        case "retry":
+            return await commands.retry(owner, sha256, version)
+        case "cancel":
+            return await commands.cancel(owner, sha256, version)
+        case "reset":
+            return await commands.reset(owner, sha256, version)
+        case "develop":
+            return await commands.develop_anyway(owner, sha256, version)
+        case "first":
+            # The command itself knows no version, since it changes no picture; a stale page is refused all the same.
+            async with context.database.reading() as session:
+                photo = await photo_rows.get(session, owner, sha256)
+            if photo.version != version:
+                raise StaleVersionError(f"The photo is at version {photo.version} now; look at it again.")
+            return await commands.first(owner, sha256)
+        case "change":
+            return await commands.change(owner, sha256, version, patch_in(patch))
+    raise web.HTTPBadRequest(text=f"There is no command {action!r}; there are {', '.join(ACTIONS)}.")

@@ -1,0 +1,130 @@
+"""What every handler needs, and how a handler gets at it."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+from jinja2 import Environment
+
+from immich_sidecar.errors import NotFoundError
+from immich_sidecar.library.database import Database
+from immich_sidecar.library.events import EventLog
+from immich_sidecar.library.intake import Intake
+from immich_sidecar.library.layout import Layout
+from immich_sidecar.library.owners import owners as all_owners
+from immich_sidecar.library.space import Space
+from immich_sidecar.library.tables import LOCAL_OWNER, OwnerRow
+from immich_sidecar.pipeline.commands import Commands
+from immich_sidecar.pipeline.dispatcher import Dispatcher
+from immich_sidecar.settings import Settings
+from immich_sidecar.web.assets import Assets
+from immich_sidecar.web.previews import Previews
+
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True)
+class WebContext:
+    """Everything that the pages are built on; `app` makes one and hands it to `build_web`."""
+
+    settings: Settings
+    database: Database
+    layout: Layout
+    events: EventLog
+    commands: Commands
+    dispatcher: Dispatcher
+    intake: Intake
+    space: Space
+    previews: Previews
+    #: Password of pages and API; None: everything is open (loopback only).
+    password: str | None = None
+    #: What each hot folder is doing, for the status page: `path`, `owner`, `state` (a word or a sentence).
+    hot_folders: Callable[[], Sequence[Mapping[str, str]]] | None = None
+    #: Tries what the intake from Immich gave up again, for one owner, and returns how many assets that is; None:
+    #: there is no such intake.
+    retry_intake: Callable[[str], Awaitable[int]] | None = None
+    assets: Assets = field(default_factory=Assets)
+
+
+CONTEXT = web.AppKey("context", WebContext)
+TEMPLATES = web.AppKey("templates", Environment)
+#: The path under which a reverse proxy shows us, such as `/develop`, or nothing.
+BASE = web.AppKey("base", str)
+
+
+def context_of(request: web.Request) -> WebContext:
+    """The objects behind the pages."""
+    return request.config_dict[CONTEXT]
+
+
+async def owner_of(request: web.Request) -> OwnerRow:
+    """The owner that the request is about: `?owner=`, by default `local`.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such owner.
+    """
+    wanted = request.query.get("owner") or LOCAL_OWNER
+    async with context_of(request).database.reading() as session:
+        for owner in await all_owners(session):
+            if owner.id == wanted:
+                return owner
+    raise NotFoundError(f"There is no owner {wanted!r}.")
+
+
+def photo_id_of(request: web.Request) -> str:
+    """The photo's SHA-256 from the path.
+
+    Raises
+    ------
+    NotFoundError
+        If it is not 64 hexadecimal digits in lower case: no photo has such an id.
+    """
+    identity = request.match_info["id"]
+    if not _SHA256.match(identity):
+        raise NotFoundError("A photo's id is the SHA-256 of its original: 64 hexadecimal digits.")
+    return identity
+
+
+def link(request: web.Request, path: str, owner: str | None = None, **query: object) -> str:
+    """An address of ours that keeps the base path and the owner; values of None are left out."""
+    wanted = owner or request.query.get("owner") or LOCAL_OWNER
+    pairs = {name: str(value) for name, value in query.items() if value is not None}
+    if wanted != LOCAL_OWNER or owner is not None:
+        pairs["owner"] = wanted
+    return f"{request.config_dict[BASE]}{path}" + (f"?{urlencode(pairs)}" if pairs else "")
+
+
+def wants_json(request: web.Request) -> bool:
+    """Whether a failure is told to a program (API, socket, htmx) rather than shown as a page."""
+    path = request.path.removeprefix(request.config_dict[BASE])
+    return path.startswith(("/api/", "/ws", "/healthz", "/readyz")) or is_htmx(request)
+
+
+def is_htmx(request: web.Request) -> bool:
+    """Whether htmx asks, and so wants a partial; going back in the history it wants the page."""
+    headers = request.headers
+    return headers.get("HX-Request") == "true" and headers.get("HX-History-Restore-Request") != "true"
+
+
+async def json_body(request: web.Request) -> Any:
+    """The JSON of the request's body.
+
+    Raises
+    ------
+    web.HTTPBadRequest
+        If the body is not JSON (NaN and infinities are not).
+    """
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is not a JSON value")
+
+    try:
+        return json.loads(await request.text(), parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise web.HTTPBadRequest(text=f"The body is not JSON: {error}") from error

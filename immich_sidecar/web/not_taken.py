@@ -1,0 +1,129 @@
+"""Files and assets that did not become photos, and why."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+from typing import Any
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from immich_sidecar.library.tables import AssetRow, FileRow, IntakeState, Source
+
+#: Rows of each kind that are looked at, newest first.
+SHOWN = 100
+#: Seconds that looking at the files themselves may take; a network mount that hangs must not hold up a page.
+PATIENCE = 1.0
+#: How a path begins whose bytes are no UTF-8 (see `intake.scanning.path_text`): it cannot be looked at by its text.
+_BYTES = "bytes:"
+
+
+@dataclass(frozen=True)
+class NotTaken:
+    """A file of a hot folder, or an asset of Immich, that did not become a photo."""
+
+    name: str
+    #: Where it lies; None for an asset.
+    path: str | None
+    reason: str
+    #: Whether it could not be taken; else it was skipped on purpose.
+    failed: bool
+    seen_at: datetime
+    source: Source
+
+    def to_json(self) -> dict[str, Any]:
+        """It as the API tells it."""
+        return {
+            "name": self.name,
+            "path": self.path,
+            "reason": self.reason,
+            "seen_at": self.seen_at.isoformat().replace("+00:00", "Z"),
+            "source": self.source.value,
+        }
+
+
+async def failed(session: AsyncSession, owner: str) -> list[NotTaken]:
+    """What could not be taken, newest first; nothing that has changed, vanished or been taken since."""
+    found = [
+        *await files(session, owner, (IntakeState.FAILED,)),
+        *await assets(session, owner, (IntakeState.FAILED,)),
+    ]
+    return sorted(found, key=lambda item: item.seen_at, reverse=True)
+
+
+async def files(session: AsyncSession, owner: str, states: Sequence[IntakeState]) -> list[NotTaken]:
+    """Files of hot folders in these states, newest first; each as it lies there now."""
+    newer = aliased(FileRow)
+    replaced = (
+        select(newer.id)
+        .where(
+            col(newer.owner_id) == FileRow.owner_id,
+            col(newer.path) == FileRow.path,
+            col(newer.id) > FileRow.id,
+        )
+        .exists()
+    )
+    rows = await _rows(session, FileRow, owner, states, ~replaced)
+    if not rows:
+        return []
+    try:
+        present = await asyncio.wait_for(asyncio.to_thread(lambda: [_lies_there(row) for row in rows]), PATIENCE)
+    except TimeoutError:
+        present = [True] * len(rows)
+    return [
+        NotTaken(
+            PurePath(row.path).name,
+            row.path,
+            row.reason or "",
+            row.state is IntakeState.FAILED,
+            row.seen_at,
+            Source.HOT_FOLDER,
+        )
+        for row, here in zip(rows, present, strict=True)
+        if here
+    ]
+
+
+async def assets(session: AsyncSession, owner: str, states: Sequence[IntakeState]) -> list[NotTaken]:
+    """Assets of Immich in these states, newest first."""
+    return [
+        NotTaken(
+            row.file_name or row.asset_id,
+            None,
+            row.reason or "",
+            row.state is IntakeState.FAILED,
+            row.seen_at,
+            Source.IMMICH,
+        )
+        for row in await _rows(session, AssetRow, owner, states)
+    ]
+
+
+async def _rows(
+    session: AsyncSession, table: Any, owner: str, states: Sequence[IntakeState], *more: ColumnElement[bool]
+) -> Sequence[Any]:
+    query = (
+        select(table)
+        .where(table.owner_id == owner, col(table.state).in_(states), *more)
+        .order_by(col(table.id).desc())
+        .limit(SHOWN)
+    )
+    return (await session.exec(query)).all()
+
+
+def _lies_there(row: FileRow) -> bool:
+    """Whether the file is there, with the size and time it was judged with."""
+    if row.path.startswith(_BYTES):
+        return True
+    try:
+        status = os.stat(row.path)  # noqa: PTH116  one call for each of many files
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return (status.st_size, status.st_mtime_ns) == (row.size, row.mtime_ns)

@@ -1,0 +1,126 @@
+// The crop frame on the photo page, in fractions of the straightened picture.
+
+import { cropFields, plain, preview, settle, showWhole } from "./adjust.js";
+import { resized, shaped, shifted } from "./crop.js";
+
+const by = (id) => document.getElementById(id);
+
+let cropping = false;
+let crop = null;
+let aspect = 0;
+
+export const isCropping = () => cropping;
+
+export function startCrop() {
+  if (!by("adjust")) return;
+  cropping = true;
+  showWhole(true);
+  const inputs = cropFields();
+  crop = Object.fromEntries(
+    Object.entries(inputs).map(([part, input]) => [part, Number(input.value || input.dataset.start)]),
+  );
+  by("crop").setAttribute("aria-pressed", "true");
+  by("aspects").hidden = false;
+  by("crop").hidden = true;
+  if (by("hold")) by("hold").hidden = true;
+  plain();
+  preview().then(() => {
+    by("cropper").hidden = false;
+    place();
+    by("crop-box").focus({ preventScroll: true });
+  });
+}
+
+export function endCrop() {
+  if (!cropping) return;
+  cropping = false;
+  showWhole(false);
+  by("cropper").hidden = true;
+  by("aspects").hidden = true;
+  by("crop").hidden = false;
+  if (by("hold")) by("hold").hidden = false;
+  by("crop").setAttribute("aria-pressed", "false");
+  const inputs = cropFields();
+  const same = Object.entries(inputs).every(([part, input]) => Math.abs(crop[part] - Number(input.dataset.start)) < 1e-4);
+  for (const [part, input] of Object.entries(inputs)) input.value = same ? "" : crop[part].toFixed(5);
+  settle();
+  preview();
+  by("crop").focus({ preventScroll: true });
+}
+
+function place() {
+  const box = by("crop-box");
+  box.style.left = `${100 * crop.x}%`;
+  box.style.top = `${100 * crop.y}%`;
+  box.style.width = `${100 * crop.width}%`;
+  box.style.height = `${100 * crop.height}%`;
+}
+
+// Width to height of the wanted shape, in fractions of the picture; 0: any.
+function ratio() {
+  const box = by("cropper").getBoundingClientRect();
+  return aspect / (box.width / box.height);
+}
+
+function shape(value) {
+  const image = by("after");
+  aspect = value === "original" ? image.naturalWidth / image.naturalHeight : Number(value);
+  for (const button of by("aspects").querySelectorAll("[data-aspect]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.aspect === value));
+  }
+  if (!aspect) return;
+  crop = shaped(crop, ratio());
+  place();
+}
+
+document.addEventListener("pointerdown", (event) => {
+  const box = event.target.closest?.("#crop-box");
+  if (!box || event.button > 0) return;
+  event.preventDefault();
+  box.focus({ preventScroll: true });
+  const area = by("cropper").getBoundingClientRect();
+  const grip = event.target.dataset.grip ?? "";
+  const start = { ...crop };
+  const from = [event.clientX, event.clientY];
+  box.setPointerCapture(event.pointerId);
+  const follow = (now) => {
+    const dx = (now.clientX - from[0]) / area.width;
+    const dy = (now.clientY - from[1]) / area.height;
+    crop = grip ? resized(start, grip, dx, dy, ratio()) : shifted(start, dx, dy);
+    place();
+  };
+  const end = () => {
+    box.removeEventListener("pointermove", follow);
+    box.removeEventListener("pointerup", end);
+    box.removeEventListener("pointercancel", end);
+  };
+  box.addEventListener("pointermove", follow);
+  box.addEventListener("pointerup", end);
+  box.addEventListener("pointercancel", end);
+});
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest?.("button");
+  if (!target) return;
+  if (target.id === "crop") startCrop();
+  else if (target.id === "crop-done") endCrop();
+  else if (target.id === "uncrop") {
+    crop = { x: 0, y: 0, width: 1, height: 1 };
+    shape("");
+    place();
+  } else if (target.dataset.aspect !== undefined) shape(target.dataset.aspect);
+});
+
+// Moves the frame, or with Shift sizes it, by a step of an arrow key.
+export function nudge(key, sizes) {
+  const dx = { ArrowLeft: -0.01, ArrowRight: 0.01 }[key] ?? 0;
+  const dy = { ArrowUp: -0.01, ArrowDown: 0.01 }[key] ?? 0;
+  crop = sizes ? resized(crop, dx ? "e" : "s", dx, dy, ratio()) : shifted(crop, dx, dy);
+  place();
+}
+
+// Another photo is shown.
+export function leaveCrop() {
+  cropping = false;
+  aspect = 0;
+}

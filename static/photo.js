@@ -1,0 +1,236 @@
+// The photo page: comparing, keys, what commands answer, and what changes elsewhere.
+
+import { client, dirty, fields, forget, settle, tell } from "./adjust.js";
+import { endCrop, isCropping, leaveCrop, nudge, startCrop } from "./cropping.js";
+import { address, ask, toast } from "./toasts.js";
+
+const READY_MS = 400;
+const by = (id) => document.getElementById(id);
+const photo = () => by("photo");
+
+// Before and after
+
+function split(value) {
+  by("frame").style.setProperty("--split", `${value}%`);
+}
+
+function hold(on) {
+  const whole = by("whole");
+  if (!whole) return;
+  if (on && !whole.src) whole.src = whole.dataset.src;
+  whole.hidden = !on;
+  by("hold").setAttribute("aria-pressed", String(on));
+}
+
+// One set of listeners for whatever the page shows now
+
+document.addEventListener("input", (event) => {
+  if (event.target.id === "split") split(event.target.value);
+});
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("#show-help")) by("help").showModal();
+});
+
+document.addEventListener("pointerdown", (event) => {
+  if (event.target.closest?.("#hold")) hold(true);
+});
+for (const name of ["pointerup", "pointercancel", "blur"]) {
+  window.addEventListener(name, () => by("whole") && !by("whole").hidden && hold(false));
+}
+document.addEventListener("contextmenu", (event) => {
+  if (event.target.closest?.("#hold, #frame") && matchMedia("(hover: none)").matches) event.preventDefault();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (isCropping() && document.activeElement === by("crop-box") && key.startsWith("Arrow")) {
+    event.preventDefault();
+    return nudge(key, event.shiftKey);
+  }
+  if (key === "Escape" || (key === "Enter" && document.activeElement === by("crop-box"))) {
+    if (isCropping()) return endCrop();
+    if (key === "Escape") return by("leave").click();
+  }
+  if (event.target.matches("input, textarea, select")) {
+    if (key.startsWith("Arrow") || event.target.type !== "range") return;
+  }
+  if (key === "b") return hold(true);
+  if (event.repeat) return;
+  if (key === "c") return isCropping() ? endCrop() : startCrop();
+  if (key === "?") return by("help").showModal();
+  if (isCropping()) return;
+  if (key === "ArrowLeft") return by("previous")?.click();
+  if (key === "ArrowRight") return by("next")?.click();
+  document.querySelector(`[data-key="${CSS.escape(key.toUpperCase())}"]`)?.click();
+});
+document.addEventListener("keyup", (event) => {
+  if (event.key.toLowerCase() === "b") hold(false);
+});
+
+// After a command: say so, and offer the way back
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const form = event.target;
+  if (form.id === "adjust" && isCropping()) endCrop();
+  if (form.id !== "adjust" && form.matches?.("form") && dirty() && !form.action.endsWith("/undo")) {
+    const leaving = window.confirm("The sliders were moved and not kept. Go on without them?");
+    if (!leaving) event.preventDefault();
+  }
+});
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  const { xhr } = event.detail;
+  if (xhr.status < 200 || xhr.status >= 400) {
+    if (xhr.status === 409) refresh();
+    return;
+  }
+  const done = xhr.getResponseHeader("X-Done");
+  if (!done) return;
+  const [id, version, way] = (xhr.getResponseHeader("X-Undo") ?? "").split(":");
+  if (!way) return void toast(done);
+  toast(done, { action: "Undo", act: () => undo(id, Number(version)) });
+});
+
+async function undo(id, version) {
+  try {
+    await ask("POST", `/api/photos/${id}/undo`, { version });
+    toast("Undone");
+    if (photo()?.dataset.id === id) refresh();
+    else htmx.ajax("GET", address(`/photos/${id}`), { target: "#main", select: "#main", swap: "outerHTML" }).then(() =>
+      history.pushState({}, "", address(`/photos/${id}`)),
+    );
+  } catch (error) {
+    toast(error.message, { bad: true });
+  }
+}
+
+// Changes that come from elsewhere
+
+let refreshing = null;
+let refreshed = 0;
+
+function refresh() {
+  refreshing ??= setTimeout(async () => {
+    refreshing = null;
+    const wanted = photo()?.dataset.id;
+    if (!wanted) return;
+    const mine = ++refreshed;
+    const shelf = document.createElement("template");
+    try {
+      const response = await fetch(address(`/photos/${wanted}/panel`), { headers: { "HX-Request": "true" } });
+      if (!response.ok) return;
+      shelf.innerHTML = await response.text();
+    } catch {
+      return; // the service is away; what happened meanwhile is told again when it is back
+    }
+    const [now, made] = [photo(), shelf.content.querySelector("#photo")];
+    // A newer answer is on its way, or another photo is shown by now.
+    if (mine !== refreshed || now?.dataset.id !== wanted) return;
+    const samePicture = ["version", "shown"].every((name) => made.dataset[name] === now.dataset[name]);
+    if (!samePicture && dirty()) {
+      toast("This photo has changed elsewhere; your sliders are not kept yet.", {
+        bad: true,
+        action: "Show the change",
+        act: () => swap(now, made),
+      });
+      return;
+    }
+    if (samePicture) {
+      if (dirty() || isCropping()) {
+        for (const name of [".versions", ".notice", ".decide"]) {
+          const [old, fresh] = [now.querySelector(name), made.querySelector(name)];
+          if (old && fresh) swap(old, fresh);
+        }
+        return;
+      }
+      const [place, words] = [by("side").scrollTop, made.querySelector(".stage-bar .chip")];
+      swap(by("side"), made.querySelector("#side"));
+      by("side").scrollTop = place;
+      now.querySelector(".stage-bar .chip").replaceWith(words);
+      Object.assign(now.dataset, made.dataset);
+      prepare();
+    } else {
+      swap(now, made);
+    }
+  }, 250);
+}
+
+function swap(old, made) {
+  old.replaceWith(made);
+  htmx.process(made);
+  prepare();
+}
+
+document.addEventListener("sidecar:event", ({ detail: { type, data } }) => {
+  const now = photo();
+  if (!now || data.file_id !== now.dataset.id) return;
+  if (type === "progress") {
+    const bar = now.querySelector("#working progress");
+    if (bar) bar.value = data.progress;
+    return;
+  }
+  const known =
+    type === "review_changed" && String(data.version) === now.dataset.version && data.review === now.dataset.review;
+  if (!known) refresh();
+});
+
+// What the sliders work on is decoded while the person still looks, unless they flip through the photos.
+let readyTimer = null;
+
+function makeReady() {
+  clearTimeout(readyTimer);
+  if (!by("adjust")) return;
+  const path = `/photos/${photo().dataset.id}/made-ready`;
+  readyTimer = setTimeout(() => {
+    fetch(address(path, { client }), { priority: "low", headers: { "HX-Request": "true" } }).catch(() => {});
+  }, READY_MS);
+}
+
+// A picture that cannot be shown says why.
+document.addEventListener(
+  "error",
+  async (event) => {
+    const image = event.target;
+    if (!image.matches?.("#frame > img") || !image.src.startsWith(window.location.origin)) return;
+    let words = "The picture cannot be loaded: the service does not answer.";
+    try {
+      const response = await fetch(image.src, { headers: { "HX-Request": "true" } });
+      if (response.ok) return;
+      words = (await response.json()).error ?? words;
+    } catch {
+      // said already
+    }
+    const place = by("no-picture");
+    if (!place || !image.isConnected) return;
+    place.querySelector("p").textContent = words;
+    place.hidden = false;
+    if (image.id === "after") by("frame").hidden = true;
+    else by("frame").classList.add("is-plain");
+  },
+  true,
+);
+
+let prepared = null;
+
+function prepare() {
+  if (!photo()) return;
+  if (by("adjust")) {
+    fields().forEach(tell);
+    settle();
+  }
+  if (prepared === photo()) return;
+  prepared = photo();
+  leaveCrop();
+  forget();
+  makeReady();
+  if (by("split")) split(by("split").value);
+  document.title = `${photo().dataset.name} \u00b7 Sidecar`;
+}
+
+document.addEventListener("htmx:afterSwap", prepare);
+window.addEventListener("beforeunload", (event) => {
+  if (dirty()) event.preventDefault();
+});
+prepare();

@@ -1,0 +1,172 @@
+"""The real service, with real files, and a real browser in front of it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.photos.make import scene, write_jpeg
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
+WAIT = 60.0
+
+
+class Service:
+    """`immich-sidecar run`, on a port and in folders of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.inbox = home / "in"
+        self.inbox.mkdir()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        environment = os.environ | {
+            "SIDECAR_DATA_DIR": str(self.home / "data"),
+            "SIDECAR_HOT_FOLDERS": str(self.inbox),
+            "SIDECAR_PORT": str(self.port),
+            "SIDECAR_MIN_FREE": "0",
+            "SIDECAR_WORKERS": "2",
+        }
+        log = (self.home / "log").open("ab")
+        command = [sys.executable, "-m", "immich_sidecar", "run"]
+        self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        self.until(self._is_ready)
+
+    def stop(self) -> int:
+        """End it as a container platform would."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(signal.SIGTERM)
+        return process.wait(15)
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the API."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    def photos(self, query: str = "") -> list[dict[str, Any]]:
+        """The photos, newest first."""
+        found: list[dict[str, Any]] = self.ask("GET", f"/api/photos?limit=200&{query}")["items"]
+        return found
+
+    def drop(self, name: str, seed: int, size: tuple[int, int] = (480, 320)) -> None:
+        """Put a photo into the hot folder."""
+        write_jpeg(self.home / name, scene(*size, seed=seed))
+        shutil.move(self.home / name, self.inbox / name)
+
+    def pending(self, count: int) -> list[dict[str, Any]]:
+        """At least so many pending photos, made where there are too few."""
+        while len(self.photos("review=pending")) < count:
+            number = len(self.photos())
+            self.drop(f"more-{number}.jpg", 1000 + number)
+            self.until(lambda: len(self.photos()) > number)  # noqa: B023
+            self.settle()
+        return self.photos("review=pending")
+
+    def settle(self) -> None:
+        """Wait until all work is done; photos that were left alone are developed all the same."""
+        self.until(self._is_idle)
+        for photo in self.photos("status=left_alone"):
+            self.ask("POST", f"/api/photos/{photo['id']}/develop", {"version": photo["version"]})
+        self.until(self._is_idle)
+
+    def until(self, happens: Callable[[], Any], seconds: float = WAIT) -> Any:
+        """Wait until something is so."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := happens():
+                return found
+            time.sleep(0.1)
+        raise TimeoutError(f"not within {seconds} s; the service says:\n{(self.home / 'log').read_text()[-3000:]}")
+
+    def _is_ready(self) -> bool:
+        try:
+            return bool(self.ask("GET", "/readyz"))
+        except OSError:
+            return False
+
+    def _is_idle(self) -> bool:
+        working = ("analysing", "advising", "rendering", "keeping")
+        return all(
+            photo["state"] in ("kept", "left_alone", "cancelled") or photo["failed_at"] for photo in self.photos()
+        ) and not any(photo["status"] in working for photo in self.photos())
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, chromium_path: str) -> Iterator[Service]:
+    """One service for all tests here; each test brings the photos that it needs."""
+    running = Service(tmp_path_factory.mktemp("service"))
+    for seed, size in enumerate([(480, 320), (320, 480), (600, 300), (480, 360), (480, 320), (360, 480)], start=1):
+        running.drop(f"photo-{seed}.jpg", seed, size)
+    whole = write_jpeg(running.home / "whole.jpg", scene(480, 320, seed=77)).read_bytes()
+    (running.inbox / "cut-in-half.jpg").write_bytes(whole[: len(whole) // 2])
+    running.start()
+    running.until(lambda: len(running.photos()) == 7)
+    running.settle()
+    yield running
+    assert running.stop() == 0, "SIGTERM ends it cleanly"
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """A real browser."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, service: Service) -> Iterator[Open]:
+    """Opens a page of the service; at the end nothing may have gone wrong in it, nor left for another host."""
+    contexts: list[BrowserContext] = []
+    problems: list[str] = []
+
+    def make(path: str = "/", *, width: int = 1280, height: int = 850, touch: bool = False, **options: Any) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, has_touch=touch, is_mobile=touch, **options
+        )
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(f"{path}: {error}"))
+        page.on("console", lambda line: problems.append(f"{path}: {line.text}") if _is_problem(line) else None)
+        page.on("request", lambda sent: problems.append(f"left for {sent.url}") if _is_foreign(sent.url) else None)
+        page.goto(service.url + path)
+        return page
+
+    def _is_problem(line: Any) -> bool:
+        # What a test provokes: a refusal, and a service that is away.
+        expected = ("409", "ERR_CONNECTION_REFUSED", "WebSocket connection")
+        return line.type == "error" and not any(part in line.text for part in expected)
+
+    def _is_foreign(url: str) -> bool:
+        return not url.startswith((service.url, service.url.replace("http", "ws"), "blob:", "data:"))
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not problems

@@ -1,0 +1,145 @@
+"""The inbox in a browser."""
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Open, Service
+
+
+def cards(page: Page) -> list[str]:
+    return page.locator(".card").evaluate_all("found => found.map(card => card.dataset.id)")
+
+
+def card(page: Page, identity: str):
+    return page.locator(f"#card-{identity}")
+
+
+def test_rows_are_justified_and_pictures_are_there(service: Service, open_page: Open) -> None:
+    service.pending(5)
+    page = open_page()
+    page.wait_for_load_state("networkidle")
+    boxes = page.locator(".card").evaluate_all(
+        "found => found.map(card => { const box = card.getBoundingClientRect();"
+        " return [box.top, box.height, box.right, card.querySelector('img.after').naturalWidth] })"
+    )
+    rows: dict[int, list[list[float]]] = {}
+    for box in boxes:
+        rows.setdefault(round(box[0]), []).append(box)
+    for row in rows.values():
+        assert max(box[1] for box in row) - min(box[1] for box in row) < 1.5
+    for row in list(rows.values())[:-1]:
+        assert abs(row[-1][2] - page.evaluate("document.body.clientWidth")) < 12
+    assert all(box[3] > 0 for box in boxes)
+
+
+def test_the_original_shows_under_the_pointer(service: Service, open_page: Open) -> None:
+    service.pending(1)
+    page = open_page()
+    first = page.locator(".card").first
+    expect(first.locator(".before")).to_be_hidden()
+    first.locator(".picture").hover()
+    expect(first.locator(".before")).to_be_visible()
+    page.mouse.move(5, 5)
+    expect(first.locator(".before")).to_be_hidden()
+
+
+def test_keys_move_approve_reject_and_undo(service: Service, open_page: Open) -> None:
+    service.pending(4)
+    page = open_page()
+    first, second, third, *_ = cards(page)
+    page.keyboard.press("ArrowRight")
+    expect(card(page, first).locator(".picture")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("a")
+    expect(card(page, second)).to_have_count(0)
+    expect(card(page, third).locator(".picture")).to_be_focused()
+    assert service.ask("GET", f"/api/photos/{second}")["review"] == "approved"
+    page.keyboard.press("r")
+    expect(card(page, third)).to_have_count(0)
+    assert service.ask("GET", f"/api/photos/{third}")["review"] == "rejected"
+    page.keyboard.press("u")
+    expect(card(page, third)).to_have_count(1)
+    page.locator(".toast", has_text="approved").get_by_role("button", name="Undo").click()
+    expect(card(page, second)).to_have_count(1)
+    assert service.ask("GET", f"/api/photos/{second}")["review"] == "pending"
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.keyboard.press("Escape")
+
+
+def test_many_are_selected_and_decided(service: Service, open_page: Open) -> None:
+    service.pending(4)
+    page = open_page()
+    chosen = cards(page)[:3]
+    expect(page.locator("#selection")).to_be_hidden()
+    card(page, chosen[0]).locator(".tick input").check(force=True)
+    card(page, chosen[2]).locator(".tick input").click(modifiers=["Shift"], force=True)
+    expect(page.locator("#count")).to_have_text("3")
+    page.get_by_role("button", name="All").click()
+    expect(page.locator("#count")).to_have_text(str(len(cards(page))))
+    page.keyboard.press("Escape")
+    expect(page.locator("#selection")).to_be_hidden()
+    for identity in chosen:
+        card(page, identity).locator(".tick input").check(force=True)
+    page.locator("#selection").get_by_role("button", name="Reject").click()
+    for identity in chosen:
+        expect(card(page, identity)).to_have_count(0)
+    assert {service.ask("GET", f"/api/photos/{identity}")["review"] for identity in chosen} == {"rejected"}
+    page.locator("#filters").get_by_role("link", name="Rejected").click()
+    expect(card(page, chosen[0])).to_be_visible()
+    assert page.url.endswith("show=rejected")
+    for identity in chosen:
+        card(page, identity).locator(".tick input").check(force=True)
+    page.locator("#selection").get_by_role("button", name="Approve").click()
+    expect(card(page, chosen[0])).to_have_count(0)
+    page.locator(".toast", has_text="approved").get_by_role("button", name="Undo").click()
+    expect(card(page, chosen[0])).to_be_visible()
+    page.go_back()
+    expect(page.locator("#inbox")).to_have_attribute("data-show", "pending")
+    for identity in chosen:
+        service.ask("POST", f"/api/photos/{identity}/undo", {"version": 1})
+        expect(card(page, identity)).to_be_visible()
+
+
+def test_what_was_decided_elsewhere_is_said_and_nothing_is_lost(service: Service, open_page: Open) -> None:
+    service.pending(1)
+    page = open_page()
+    identity = cards(page)[0]
+    version = service.ask("GET", f"/api/photos/{identity}")["version"]
+    page.evaluate("id => document.getElementById(`card-${id}`).dataset.version = 999", identity)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("a")
+    expect(page.locator(".toast.bad")).to_contain_text("look at it again")
+    expect(card(page, identity)).to_have_attribute("data-version", str(version))
+    assert service.ask("GET", f"/api/photos/{identity}")["review"] == "pending"
+
+
+def test_photos_arrive_by_themselves_also_after_a_restart(service: Service, open_page: Open) -> None:
+    page = open_page("/?show=in_progress")
+    watching = open_page()
+    service.drop("arrives-1.jpg", 501)
+    service.until(lambda: any(photo["file_name"] == "arrives-1.jpg" for photo in service.photos()))
+    service.settle()
+    expect(watching.get_by_label("arrives-1.jpg", exact=False).first).to_be_attached()
+    expect(page.locator(".card")).to_have_count(0)
+    assert service.stop() == 0
+    expect(watching.locator("#offline")).to_be_visible()
+    service.drop("arrives-2.jpg", 502)
+    service.start()
+    service.until(lambda: any(photo["file_name"] == "arrives-2.jpg" for photo in service.photos()))
+    service.settle()
+    expect(watching.locator("#offline")).to_be_hidden()
+    expect(watching.get_by_label("arrives-2.jpg", exact=False).first).to_be_attached()
+
+
+def test_without_scripts(service: Service, open_page: Open) -> None:
+    service.pending(2)
+    page = open_page(java_script_enabled=False)
+    first = page.locator(".card").first
+    href = first.locator(".picture").get_attribute("href") or ""
+    identity = href.rpartition("/")[2]
+    first.locator(".tick input").check(force=True)
+    page.locator("#selection").get_by_role("button", name="Approve").click()
+    assert service.ask("GET", f"/api/photos/{identity}")["review"] == "approved"
+    page.goto(service.url + href)
+    page.get_by_role("button", name="Undo").click()
+    assert service.ask("GET", f"/api/photos/{identity}")["review"] == "pending"

@@ -1,0 +1,159 @@
+"""The photo page in a browser."""
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Open, Service
+
+
+def opened(service: Service, open_page: Open, **options: object) -> tuple[Page, str]:
+    identity = service.pending(2)[0]["id"]
+    page = open_page(f"/photos/{identity}", **options)
+    page.wait_for_load_state("networkidle")
+    return page, identity
+
+
+def told(service: Service, identity: str) -> dict:  # type: ignore[type-arg]
+    return service.ask("GET", f"/api/photos/{identity}")
+
+
+def slide(page: Page, name: str, value: float) -> None:
+    page.locator(f"#slider-{name}").evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', {bubbles: true})) }", value
+    )
+
+
+def test_before_and_after_by_pointer_and_keys(service: Service, open_page: Open) -> None:
+    page, _ = opened(service, open_page)
+    box = page.locator("#frame").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * 0.25, box["y"] + box["height"] / 2)
+    share = page.locator("#frame").evaluate("frame => parseFloat(frame.style.getPropertyValue('--split'))")
+    assert abs(share - 25) < 2
+    page.locator("#split").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#frame").evaluate("frame => parseFloat(frame.style.getPropertyValue('--split'))") > share
+    page.locator("#hold").dispatch_event("pointerdown")
+    expect(page.locator("#whole")).to_be_visible()
+    page.locator("#hold").dispatch_event("pointerup")
+    expect(page.locator("#whole")).to_be_hidden()
+
+
+def test_sliders_show_a_preview_and_make_a_version(service: Service, open_page: Open) -> None:
+    page, identity = opened(service, open_page)
+    before = told(service, identity)["version"]
+    expect(page.locator("#keep")).to_be_disabled()
+    slide(page, "exposure", 1.5)
+    slide(page, "shadows", 40)
+    page.wait_for_function("() => document.getElementById('after').src.startsWith('blob:')")
+    expect(page.locator("#keep")).to_be_enabled()
+    page.locator("#discard").click()
+    page.wait_for_function("() => !document.getElementById('after').src.startsWith('blob:')")
+    expect(page.locator("#keep")).to_be_disabled()
+    assert told(service, identity)["version"] == before
+    slide(page, "exposure", 1.5)
+    slide(page, "straighten", -3)
+    page.locator("#keep").click()
+    expect(page.get_by_text(f"Version {before + 1}", exact=False).first).to_be_visible()
+    expect(page.locator("#photo")).to_have_attribute("data-shown", str(before + 1))
+    overrides = told(service, identity)["recipe"]["user_overrides"]
+    assert overrides["exposure"] == {"ev": 1.5}
+    assert overrides["straighten"] == {"degrees": -3}
+    page.get_by_role("button", name="Back to the suggestion").click()
+    expect(page.locator("#photo")).to_have_attribute("data-shown", str(before + 2))
+    assert told(service, identity)["recipe"]["user_overrides"] == {}
+    page.get_by_role("button", name="Undo").first.click()
+    expect(page.locator("#photo")).to_have_attribute("data-shown", str(before + 1))
+    assert page.locator(".versions li").count() == 3
+
+
+def test_the_crop_frame_by_mouse_keys_and_shape(service: Service, open_page: Open) -> None:
+    page, identity = opened(service, open_page)
+    version = told(service, identity)["version"]
+    page.keyboard.press("c")
+    box = page.locator("#crop-box")
+    expect(box).to_be_focused()
+    whole = box.bounding_box()
+    assert whole is not None
+    page.mouse.move(whole["x"] + whole["width"] - 2, whole["y"] + whole["height"] - 2)
+    page.mouse.down()
+    page.mouse.move(whole["x"] + whole["width"] * 0.6, whole["y"] + whole["height"] * 0.7, steps=5)
+    page.mouse.up()
+    now = box.bounding_box()
+    assert now is not None
+    assert abs(now["width"] / whole["width"] - 0.6) < 0.03
+    assert abs(now["height"] / whole["height"] - 0.7) < 0.03
+    page.get_by_role("button", name="1:1").click()
+    square = box.bounding_box()
+    assert square is not None
+    assert abs(square["width"] - square["height"]) < 2
+    box.focus()
+    page.keyboard.press("ArrowRight")
+    moved = box.bounding_box()
+    assert moved is not None
+    assert moved["x"] > square["x"]
+    page.get_by_role("button", name="Done").click()
+    expect(box).to_be_hidden()
+    page.wait_for_function("() => document.getElementById('after').src.startsWith('blob:')")
+    page.locator("#keep").click()
+    service.until(lambda: told(service, identity)["version"] > version)
+    service.settle()
+    made = told(service, identity)
+    expect(page.locator("#photo")).to_have_attribute("data-shown", str(made["version"]))
+    assert abs(made["versions"][0]["width"] - made["versions"][0]["height"]) <= 4
+    assert made["recipe"]["user_overrides"]["crop"]["width"] < 0.9
+
+
+def test_decisions_lead_to_the_next_and_back(service: Service, open_page: Open) -> None:
+    page, identity = opened(service, open_page)
+    page.keyboard.press("a")
+    page.wait_for_function("id => document.getElementById('photo').dataset.id !== id", arg=identity)
+    assert identity not in page.url
+    assert told(service, identity)["review"] == "approved"
+    expect(page.locator(".bar")).to_be_visible()
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    page.wait_for_function("id => document.getElementById('photo').dataset.id === id", arg=identity)
+    assert told(service, identity)["review"] == "pending"
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("id => document.getElementById('photo')?.dataset.id !== id", arg=identity)
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#inbox")
+
+
+def test_a_change_elsewhere_shows_and_unsaved_sliders_survive(service: Service, open_page: Open) -> None:
+    page, identity = opened(service, open_page)
+    version = told(service, identity)["version"]
+    service.ask("POST", f"/api/photos/{identity}/reject", {"version": version})
+    expect(page.locator(".stage-bar .chip")).to_have_text("Rejected")
+    service.ask("POST", f"/api/photos/{identity}/undo", {"version": version})
+    expect(page.locator(".stage-bar .chip")).to_have_text("Pending")
+    slide(page, "exposure", 2)
+    body = {"version": version, "operations": {"exposure": {"ev": -1}}}
+    service.ask("PUT", f"/api/photos/{identity}/recipe", body)
+    expect(page.locator(".toast.bad")).to_contain_text("changed elsewhere")
+    assert page.locator("#slider-exposure").input_value() == "2"
+    page.locator("#keep").click()
+    expect(page.locator(".toast.bad").last).to_contain_text("look at it again")
+    assert page.locator("#slider-exposure").input_value() == "2"
+    page.get_by_role("button", name="Show the change").first.click()
+    expect(page.locator("#slider-exposure")).to_have_value("-1")
+
+
+def test_left_alone_is_developed_anyway_and_failures_say_why(service: Service, open_page: Open) -> None:
+    failed = service.photos("failed=true")[0]
+    page = open_page(f"/photos/{failed['id']}")
+    expect(page.get_by_role("heading", name="It failed")).to_be_visible()
+    assert failed["id"] not in page.locator(".notice.bad").inner_text(), "no hashes before people"
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".toast")).to_contain_text("Trying again")
+    service.until(lambda: service.photos("failed=true"))
+    expect(page.get_by_role("heading", name="It failed")).to_be_visible()
+
+
+def test_versions_and_original_are_downloaded(service: Service, open_page: Open) -> None:
+    page, _ = opened(service, open_page)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download version").first.click()
+    assert download.value.suggested_filename.endswith(".jpg")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the original").click()
+    assert download.value.suggested_filename.endswith(".jpg")
