@@ -50,7 +50,7 @@ class Pace:
     #: Between two looks through a folder whose changes are told, in case something was not.
     rescan: float = 900.0
     #: Between two questions whether a missing folder is there, or space is free again.
-    wait: float = 5.0
+    wait: float = 2.0
     #: Before a file is tried again that could not be stored; doubled each time, at most an hour.
     retry: float = 5.0
     #: Of the time between two looks, the part that looking may take.

@@ -263,6 +263,9 @@ class Intake:
             if row.immich_asset_id is None and photo.immich_asset_id is not None:
                 row.immich_asset_id = photo.immich_asset_id
                 row.original_publish = Publish.ORIGINAL_UPLOADED
+            if new and row.connection_id is not None and row.source is not Source.IMMICH:
+                # The owner's own upload, in every mode and also where the photo is left alone: due at once.
+                row.original_publish_due_at = now()
             session.add(row)
             await session.flush()
             if key is not None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
@@ -273,10 +274,7 @@ class Dispatcher:
         if not chosen:
             return
         alone = chosen[0].alone
-        taken = await self._queue.take(chosen)
-        if self._publishing is not None and any(photo.original_publish_due_at for photo in taken):
-            self._publishing.wake()
-        for photo in taken:
+        for photo in await self._queue.take(chosen):
             key = (photo.owner_id, photo.sha256)
             task = asyncio.create_task(self._carry(photo), name=f"photo {photo.sha256[:12]}")
             self._in_flight[key] = _InFlight(photo, task, alone, time.monotonic())
@@ -352,13 +350,13 @@ class Dispatcher:
         try:
             return await step(photo, on_progress)
         except WorkerLost as error:
-            _log.warning("photo %s: %s: %s", photo.sha256, name, error)
-            text = str(error)
+            text = _in_words(error, photo)
+            _log.warning("photo %s: %s: %s", photo.sha256, name, text)
             await self._record(lambda: self._queue.crashed(photo, text))
         except DiskFullError as error:
             await self._no_space(photo, str(error))
         except (ImmichAwayError, ImmichCredentialsError) as error:
-            text = str(error)
+            text = _in_words(error, photo)
             await self._record(lambda: self._queue.later(photo, text, count=False, wait=AWAY_WAIT))
             self._wake_in(AWAY_WAIT)
         except ExecutorUnavailableError as error:
@@ -371,14 +369,14 @@ class Dispatcher:
         except SQLAlchemyError as error:
             await self._later(photo, name, error)
         except Exception as error:  # noqa: BLE001  the boundary: whatever it is becomes this photo's failure
-            self._log_failure(photo, name, error)
-            text = str(error) or type(error).__name__
+            text = _in_words(error, photo)
+            self._log_failure(photo, name, error, text)
             await self._record(lambda: self._queue.give_up(photo, text))
         return None
 
     async def _later(self, photo: PhotoRow, name: str, error: Exception) -> None:
-        _log.warning("photo %s: %s: %s; tried again later", photo.sha256, name, error)
-        text = str(error) or type(error).__name__
+        text = _in_words(error, photo)
+        _log.warning("photo %s: %s: %s; tried again later", photo.sha256, name, text)
         due = await self._record(lambda: self._queue.later(photo, text))
         if due is not None:
             self._wake_in(max(0.0, due.timestamp() - time.time()) + 0.05)
@@ -390,11 +388,11 @@ class Dispatcher:
         # There is space by our count and yet none, as under a quota: that is not watched, only tried again.
         await self._later(photo, "space", DiskFullError(error))
 
-    def _log_failure(self, photo: PhotoRow, name: str, error: Exception) -> None:
+    def _log_failure(self, photo: PhotoRow, name: str, error: Exception, text: str) -> None:
         if isinstance(error, TaskFailed):
-            _log.error("photo %s: %s failed: %s\n%s", photo.sha256, name, error, error.trace)
+            _log.error("photo %s: %s failed: %s\n%s", photo.sha256, name, text, error.trace)
         elif isinstance(error, SidecarError):
-            _log.warning("photo %s: %s failed: %s", photo.sha256, name, error)
+            _log.warning("photo %s: %s failed: %s", photo.sha256, name, text)
         else:
             _log.error("photo %s: %s failed", photo.sha256, name, exc_info=error)
 
@@ -415,3 +413,9 @@ class Dispatcher:
 
         timer = asyncio.get_running_loop().call_later(seconds, ring)
         self._timers.add(timer)
+
+
+def _in_words(error: Exception, photo: PhotoRow) -> str:
+    """What went wrong, with the name that the photo came with instead of the one it is stored under."""
+    text = str(error) or type(error).__name__
+    return text if photo.path is None else text.replace(PurePosixPath(photo.path).name, photo.file_name)

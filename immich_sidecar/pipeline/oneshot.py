@@ -97,9 +97,7 @@ def _walk(folder: Path, output: Path) -> Iterable[Path]:
     for root, folders, names in os.walk(folder):
         here = Path(root)
         folders[:] = sorted(
-            name
-            for name in folders
-            if not is_ignored_folder(name) and (here / name).absolute() != output
+            name for name in folders if not is_ignored_folder(name) and (here / name).absolute() != output
         )
         for name in sorted(names):
             if not is_ignored_file(name) and not name.endswith(".recipe.json"):

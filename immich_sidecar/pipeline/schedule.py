@@ -1,5 +1,6 @@
 """What is done by the clock: asking Immich, pruning events, evicting caches, retrying what is blocked."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -93,5 +94,8 @@ class Schedule:
 async def _run(job: Job) -> None:
     try:
         await job.run()
+    except asyncio.CancelledError:
+        # At the end of the service; the scheduler would log it as an error.
+        _log.debug("%s was ended with the service", job.name)
     except Exception:  # noqa: BLE001  the boundary: the clock goes on
         _log.exception("%s failed; it is done again in %.0f s", job.name, job.seconds)

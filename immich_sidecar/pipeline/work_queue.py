@@ -17,12 +17,11 @@ from immich_sidecar.events import EventType
 from immich_sidecar.library import photos
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
-from immich_sidecar.library.tables import LOCAL_OWNER, OwnerRow, PhotoRow, Publish, SwitchRow, WorkState, now
+from immich_sidecar.library.tables import LOCAL_OWNER, OwnerRow, PhotoRow, SwitchRow, WorkState, now
 from immich_sidecar.pipeline import retrying
 from immich_sidecar.pipeline.commands import PAUSED, PAUSED_ALL, WORKING
 from immich_sidecar.pipeline.notices import notice
 from immich_sidecar.pipeline.stages import history
-from immich_sidecar.pipeline.wanted import original_wanted
 
 #: From this many interruptions in one state a photo is worked on alone.
 ALONE_FROM = 2
@@ -112,8 +111,6 @@ class WorkQueue:
                 if row is None or row.running or row.failed_at is not None or row.state is not due.state:
                     continue
                 row.running = True
-                if _original_is_due(row):
-                    row.original_publish_due_at = now()
                 session.add(row)
                 taken.append(row)
         return taken
@@ -232,15 +229,6 @@ class WorkQueue:
         row.updated_at = now()
         session.add(history(row, "failed", error))
         self._events.record(session, notice(EventType.FAILED, row, error=error, step=row.failed_at))
-
-
-def _original_is_due(photo: PhotoRow) -> bool:
-    """Whether the original still has to go into Immich and nobody has said when."""
-    return (
-        original_wanted(photo.source, connected=photo.connection_id is not None)
-        and photo.original_publish is Publish.NONE
-        and photo.original_publish_due_at is None
-    )
 
 
 async def read_pauses(session: AsyncSession) -> Pauses:

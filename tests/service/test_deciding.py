@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ import pytest_asyncio
 
 from tests.immich_server import ImmichServer
 from tests.service import pictures
-from tests.service.running import Home, RefusedCommandError, home, immich_running
+from tests.service.running import Home, RefusedCommandError, home, immich_running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -192,6 +193,30 @@ class TestStackMode:
         assert stacking.stack(original) == ["fine.jpg", "fine_processed_v1.jpg"]
         await stacking.service.undo(photo)
         assert stacking.reviews(original) == ["superseded"]
+
+    async def test_decisions_taken_during_an_upload_are_neither_lost_nor_overtaken(self, stacking: Home) -> None:
+        service, immich = stacking.service, stacking.immich
+        immich.slow_down("/api/assets$", 1.0, times=2)
+        uploaded = stacking.uploaded()
+        approved = stacking.add(pictures.dark(9), "hasty.jpg")
+        changed = stacking.add(pictures.dark(10), "second thoughts.jpg")
+
+        async def awaiting(name: str) -> bool:
+            return bool((await service.photo(name))["review"] == "pending")
+
+        for name in ("hasty.jpg", "second thoughts.jpg"):
+            await until(functools.partial(awaiting, name), f"{name} is developed", service)
+        assert stacking.uploaded() == uploaded
+        for command in ("approve", "reject", "approve"):
+            await service.decide(command, await service.photo("hasty.jpg"))
+        photo = await service.change(await service.photo("second thoughts.jpg"), exposure={"ev": 1.0})
+        await service.settled()
+        assert stacking.uploaded() == uploaded + 2
+        assert stacking.stack(approved) == ["hasty_processed_v1.jpg", "hasty.jpg"]
+        assert stacking.reviews(approved) == ["approved"]
+        assert (photo["version"], photo["review"]) == (2, "pending")
+        assert stacking.stack(changed) == ["second thoughts.jpg", "second thoughts_processed_v1.jpg"]
+        assert stacking.reviews(changed) == ["superseded"]
 
 
 class TestReviewMode:
