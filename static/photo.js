@@ -189,28 +189,25 @@ function makeReady() {
 }
 
 // A picture that cannot be shown says why.
-document.addEventListener(
-  "error",
-  async (event) => {
-    const image = event.target;
-    if (!image.matches?.("#frame > img") || !image.src.startsWith(window.location.origin)) return;
-    let words = "The picture cannot be loaded: the service does not answer.";
-    try {
-      const response = await fetch(image.src, { headers: { "HX-Request": "true" } });
-      if (response.ok) return;
-      words = (await response.json()).error ?? words;
-    } catch {
-      // said already
-    }
-    const place = by("no-picture");
-    if (!place || !image.isConnected) return;
-    place.querySelector("p").textContent = words;
-    place.hidden = false;
-    if (image.id === "after") by("frame").hidden = true;
-    else by("frame").classList.add("is-plain");
-  },
-  true,
-);
+async function explain(image) {
+  if (!image.matches?.("#frame > img[src]") || !image.src.startsWith(window.location.origin)) return;
+  let words = "The picture cannot be loaded: the service does not answer.";
+  try {
+    const response = await fetch(image.src, { headers: { "HX-Request": "true" } });
+    if (response.ok) return;
+    words = (await response.json()).error ?? words;
+  } catch {
+    // said already
+  }
+  const place = by("no-picture");
+  if (!place || !image.isConnected) return;
+  place.querySelector("p").textContent = words;
+  place.hidden = false;
+  if (image.id === "after") by("frame").hidden = true;
+  else by("frame").classList.add("is-plain");
+}
+
+document.addEventListener("error", (event) => void explain(event.target), true);
 
 let prepared = null;
 
@@ -225,6 +222,10 @@ function prepare() {
   leaveCrop();
   forget();
   makeReady();
+  // Some fail before anybody listens.
+  for (const image of document.querySelectorAll("#frame > img[src]")) {
+    if (image.complete && !image.naturalWidth) explain(image);
+  }
   if (by("split")) split(by("split").value);
   document.title = `${photo().dataset.name} \u00b7 Sidecar`;
 }

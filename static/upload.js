@@ -51,6 +51,7 @@ function send(file) {
 }
 
 async function work() {
+  await null; // whoever called knows by then that it works
   by("uploads-end").textContent = "Cancel";
   while (QUEUE.length) {
     const file = QUEUE.shift();
@@ -91,8 +92,8 @@ function close() {
   by("uploads").hidden = true;
 }
 
-function add(files) {
-  if (!files.length) return;
+function add(files, folders = []) {
+  if (!files.length && !folders.length) return;
   if (!working) {
     clearTimeout(hiding);
     cancelled = false;
@@ -100,7 +101,9 @@ function add(files) {
     wanted = { bytes: 0, files: 0 };
     by("uploads-problems").replaceChildren();
     by("uploads-bar").hidden = false;
+    by("uploads").hidden = false;
   }
+  for (const name of folders) problem(name, "This is a folder. Open it and drop the photos in it.");
   for (const file of files) {
     QUEUE.push(file);
     wanted.files += 1;
@@ -157,11 +160,7 @@ document.addEventListener("drop", (event) => {
     if (entry?.isDirectory) folders.push(entry.name);
     else if (item.getAsFile()) files.push(item.getAsFile());
   }
-  add(files);
-  if (!folders.length) return;
-  by("uploads").hidden = false;
-  for (const name of folders) problem(name, "This is a folder. Open it and drop the photos in it.");
-  if (!working) end();
+  add(files, folders);
 });
 
 window.addEventListener("beforeunload", (event) => {

@@ -70,3 +70,11 @@ def test_api_document_lists_every_route_and_message_type():
     assert listed == {f"{route.method} {route.path}" for route in ROUTES}
     for word in [*MESSAGES, *operation_types()]:
         assert f"`{word}`" in text, word
+
+
+def test_readme_lists_the_permissions_that_are_needed():
+    from immich_sidecar.immich.compatibility import ALBUM_PERMISSIONS, NEEDED_PERMISSIONS
+
+    section = (ROOT / "README.md").read_text().split("## With Immich")[1].split("`asset.delete`")[0]
+    listed = set(re.findall(r"`([a-z]+[A-Za-z]*\.[a-z]+)`", section))
+    assert listed == {*NEEDED_PERMISSIONS, *ALBUM_PERMISSIONS}

@@ -205,6 +205,9 @@ class Intake:
         async with self._database.transaction() as session:
             await ensure_owner(session, owner_id)
             await _note(session, owner_id, key, state, reason=reason, sha256=sha256)
+            if state is IntakeState.FAILED:
+                data = {"owner": owner_id, "failed_file": key.path, "error": reason}
+                self._events.record(session, Event(EventType.QUEUE_CHANGED, owner_id, data=data))
 
     async def _judge(self, path: Path, name: str) -> "FileFacts":
         shown = _last_part(name)

@@ -1,6 +1,7 @@
 """The inside of a worker process: how it begins, runs one task after another, and ends with its service."""
 
 import contextlib
+import fcntl
 import os
 import pickle
 import signal
@@ -71,12 +72,27 @@ def initialise(
     os.environ.update(environment)
     with contextlib.suppress(OSError):
         os.nice(niceness)
+    _be_ended_with_service(life)
     threading.Thread(target=_end_with_service, args=(life,), name="life", daemon=True).start()
     _channel.progress = progress
     if warm_up is not None:
         # Whatever goes wrong here goes wrong again in a task, which records it.
         with contextlib.suppress(Exception):
             warm_up()
+
+
+def _be_ended_with_service(life: Connection) -> None:
+    """Have the system end this process when the service dies, also while a library never lets the thread below run.
+
+    An end of the pipe of our own (the one that was handed down is shared with the other workers) signals its owner
+    when the last writer is gone; the signal's default action ends the process. Linux only; elsewhere the thread is
+    what there is.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        own = os.open(f"/proc/self/fd/{life.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _end_with_service(life: Connection) -> None:

@@ -1,6 +1,6 @@
 """The queue: what runs, what waits, what failed and why; and the page that shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,8 @@ class Queue:
     #: What could not be taken, and so is no photo; counted in `failed_count`.
     failed_files: Sequence[NotTaken]
     blocked: Sequence[Blocked]
+    #: How much of its present step is done, 0..1, of each photo that runs.
+    progress: Mapping[str, float]
 
     @property
     def can_retry_files(self) -> bool:
@@ -118,6 +120,7 @@ async def read_queue(request: web.Request, owner: str) -> Queue:
         failed_count=counts["failed"] + len(failed_files),
         failed_files=failed_files,
         blocked=blocked,
+        progress={step.sha256: round(step.progress, 3) for step in state.running},
     )
 
 

@@ -25,7 +25,6 @@ def test_every_page_fits(service: Service, open_page: Open, width: int, scheme: 
         "/status",
     ):
         page.goto(service.url + path)
-        page.wait_for_load_state("networkidle")
         wide = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         assert wide[0] <= wide[1], f"{path} is wider than the screen"
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")

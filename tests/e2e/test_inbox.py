@@ -1,6 +1,8 @@
 """The inbox in a browser."""
 
-from playwright.sync_api import Page, expect
+import json
+
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.e2e.conftest import Open, Service
 
@@ -113,7 +115,7 @@ def test_what_was_decided_elsewhere_is_said_and_nothing_is_lost(service: Service
     assert service.ask("GET", f"/api/photos/{identity}")["review"] == "pending"
 
 
-def test_photos_arrive_by_themselves_also_after_a_restart(service: Service, open_page: Open) -> None:
+def test_photos_arrive_by_themselves(service: Service, open_page: Open) -> None:
     page = open_page("/?show=in_progress")
     watching = open_page()
     service.drop("arrives-1.jpg", 501)
@@ -121,14 +123,53 @@ def test_photos_arrive_by_themselves_also_after_a_restart(service: Service, open
     service.settle()
     expect(watching.get_by_label("arrives-1.jpg", exact=False).first).to_be_attached()
     expect(page.locator(".card")).to_have_count(0)
+
+
+def test_what_happened_while_the_socket_was_away_is_told_once(service: Service, open_page: Open) -> None:
+    """The service restarts, and everything happens before the page is connected again."""
+    decided = service.pending(1)[0]
+    away = False
+    open_sockets: list[WebSocketRoute] = []
+    told: list[int] = []
+
+    def through(route: WebSocketRoute) -> None:
+        if away:
+            route.close()
+            return
+        server = route.connect_to_server()
+
+        def hear(message: str | bytes) -> None:
+            told.extend(found for found in [json.loads(message).get("id")] if found)
+            route.send(message)
+
+        server.on_message(hear)
+        open_sockets.append(route)
+
+    other = open_page("/queue")
+    page = open_page(before=lambda fresh: fresh.route_web_socket("**/ws*", through))
+    expect(card(page, decided["id"])).to_be_visible()
+    page.wait_for_function("() => document.getElementById('offline').hidden")
+    service.until(lambda: page.evaluate("1") and open_sockets)
+    away = True
     assert service.stop() == 0
-    expect(watching.locator("#offline")).to_be_visible()
-    service.drop("arrives-2.jpg", 502)
+    for route in open_sockets:
+        route.close()
+    expect(page.locator("#offline")).to_be_visible()
     service.start()
-    service.until(lambda: any(photo["file_name"] == "arrives-2.jpg" for photo in service.photos()))
+    service.drop("arrives-3.jpg", 503)
+    service.until(lambda: any(photo["file_name"] == "arrives-3.jpg" for photo in service.photos()))
     service.settle()
-    expect(watching.locator("#offline")).to_be_hidden()
-    expect(watching.get_by_label("arrives-2.jpg", exact=False).first).to_be_attached()
+    service.ask("POST", f"/api/photos/{decided['id']}/approve", {"version": decided["version"]})
+    before = len(told)
+    away = False
+    expect(page.get_by_label("arrives-3.jpg", exact=False).first).to_be_attached()
+    expect(card(page, decided["id"])).to_have_count(0)
+    expect(page.locator("#offline")).to_be_hidden()
+    expect(other.locator("#offline")).to_be_hidden()
+    assert len(told) > before, "the replay brought them"
+    assert told == sorted(set(told)), "in order, and each once"
+    service.ask("POST", f"/api/photos/{decided['id']}/undo", {"version": decided["version"]})
+    expect(card(page, decided["id"])).to_be_visible()
 
 
 def test_without_scripts(service: Service, open_page: Open) -> None:

@@ -157,3 +157,18 @@ def test_versions_and_original_are_downloaded(service: Service, open_page: Open)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the original").click()
     assert download.value.suggested_filename.endswith(".jpg")
+
+
+def test_a_picture_that_is_not_there_says_why(service: Service, open_page: Open) -> None:
+    identity = service.pending(1)[0]["id"]
+
+    def lose(page: Page) -> None:
+        gone = {"error": "The original is not kept here any more.", "status": 410}
+        page.route("**/preview?*", lambda route: route.fulfill(status=410, json=gone))
+
+    page = open_page(f"/photos/{identity}", before=lose)
+    expect(page.locator("#no-picture")).to_have_text("The original is not kept here any more.")
+    page.unroute_all()
+    page.reload()
+    expect(page.locator("#no-picture")).to_be_hidden()
+    expect(page.locator("#frame")).to_be_visible()

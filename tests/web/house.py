@@ -1,6 +1,6 @@
 """The pages on a real library, without the work that goes on in a whole service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from immich_sidecar.pipeline.dispatcher import Dispatcher
 from immich_sidecar.pipeline.stages import Tools
 from immich_sidecar.settings import Settings
 from immich_sidecar.web.context import WebContext
-from immich_sidecar.web.previews import Previews
+from immich_sidecar.web.previews import Previews, Refetch
 from immich_sidecar.web.server import build_web
 from tests.web.shelf import HereExecutor, Shelf
 
@@ -38,7 +38,14 @@ class House:
 
 
 @asynccontextmanager
-async def house(data_dir: Path, *, password: str | None = None, **settings: Any) -> AsyncIterator[House]:
+async def house(
+    data_dir: Path,
+    *,
+    password: str | None = None,
+    refetch: Refetch | None = None,
+    retry_intake: Callable[[str], Awaitable[int]] | None = None,
+    **settings: Any,
+) -> AsyncIterator[House]:
     """Build everything that the pages need; the dispatcher is there but does not run."""
     chosen = Settings(data_dir=data_dir, min_free=0, **settings)
     layout = Layout(data_dir)
@@ -69,8 +76,9 @@ async def house(data_dir: Path, *, password: str | None = None, **settings: Any)
         dispatcher=dispatcher,
         intake=Intake(database, layout, events, space, wake=dispatcher.wake),
         space=space,
-        previews=Previews(layout, Cache(layout, database, chosen.cache_max), executor),
+        previews=Previews(layout, Cache(layout, database, chosen.cache_max), executor, refetch=refetch),
         password=password,
+        retry_intake=retry_intake,
     )
     try:
         yield House(build_web(context), context, database, layout, events, Shelf(database, layout))

@@ -85,6 +85,8 @@ class Shelf:
         self._write(path, data)
         states = {"failed": WorkState.STORED, "left_alone": WorkState.LEFT_ALONE, "cancelled": WorkState.CANCELLED}
         states |= {"analysing": WorkState.STORED, "rendering": WorkState.ADVISED}
+        if status == "left_alone":
+            suggestions = [{**item, "applied": False} for item in suggestions]
         review = Review(status) if status in ("pending", "approved", "rejected") else Review.NONE
         made = review is not Review.NONE
         photo = PhotoRow(

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -284,7 +285,6 @@ async def test_the_queue_page_and_its_forms(front: Front) -> None:
     await front.shelf.put("rendering", seed=3, running=True)
     blocked = await front.shelf.put("pending", seed=4)
     async with front.home.database.transaction() as session:
-        session.add(FileRow(owner_id="local", path="x", size=1, mtime_ns=1))
         version = await session.get(VersionRow, 1)
         assert version is not None
         version.publish, version.blocked_reason = Publish.BLOCKED, "The quota in Immich is exhausted."
@@ -307,7 +307,9 @@ async def test_the_queue_page_and_its_forms(front: Front) -> None:
         assert response.status == 404
 
 
-async def test_the_status_page_says_what_is_wrong(front: Front) -> None:
+async def test_the_status_page_says_what_is_wrong(front: Front, tmp_path: Path) -> None:
+    rubbish = tmp_path / "x.jpg"
+    rubbish.write_text("x")
     async with front.home.database.transaction() as session:
         session.add(
             ConnectionRow(
@@ -332,9 +334,9 @@ async def test_the_status_page_says_what_is_wrong(front: Front) -> None:
         session.add(
             FileRow(
                 owner_id="local",
-                path="/in/x.jpg",
+                path=str(rubbish),
                 size=1,
-                mtime_ns=1,
+                mtime_ns=rubbish.stat().st_mtime_ns,
                 state=IntakeState.FAILED,
                 reason="Text, no picture",
             )
