@@ -116,7 +116,7 @@ class Service:
         ) and not any(photo["status"] in working for photo in self.photos())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory, chromium_path: str) -> Iterator[Service]:
     """One service for all tests here; each test brings the photos that it needs."""
     running = Service(tmp_path_factory.mktemp("service"))
@@ -131,7 +131,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, chromium_path: str) -> Ite
     assert running.stop() == 0, "SIGTERM ends it cleanly"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(chromium_path: str) -> Iterator[Browser]:
     """A real browser."""
     with sync_playwright() as playwright:

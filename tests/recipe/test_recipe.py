@@ -1,8 +1,9 @@
 """Recipes: merging, changing, writing and reading."""
 
 import json
+import re
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -70,7 +71,9 @@ def recipes(draw):
         {"operation": n, "parameters": p, "confidence": 0.5, "reason": "é", "applied": draw(st.booleans())}
         for n, p in proposed.items()
     ]
-    when = draw(st.datetimes(timezones=st.timezones()))
+    # A day from the ends of the calendar, where UTC would fall outside of it.
+    days = (datetime.min + timedelta(days=2), datetime.max - timedelta(days=2))
+    when = draw(st.datetimes(*days, timezones=st.timezones()))
     return new_recipe(HASH, suggestions, draw(step_sets(off=True)), at=when)
 
 
@@ -198,6 +201,7 @@ def test_reading_puts_operations_into_canonical_order(at) -> None:
         (lambda t: t.replace('"user_overrides": {}', '"user_overrides": {}, "extra": 1'), RecipeError),
         (lambda t: t.replace('"user_overrides": {}', '"id": "x", "user_overrides": {}'), RecipeError),
         (lambda t: t.replace("+00:00", "").replace('09Z"', '09"'), RecipeError),
+        (lambda t: re.sub(r'"created_at": "[^"]*"', '"created_at": "9999-12-31T23:59:59-05:00"', t), RecipeError),
     ],
 )
 def test_what_is_no_recipe_is_refused(at, damage, error) -> None:
