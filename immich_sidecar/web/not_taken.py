@@ -8,11 +8,12 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from immich_sidecar.immich.rules import Skip
 from immich_sidecar.library.tables import AssetRow, FileRow, IntakeState, Source
 
 #: Rows of each kind that are looked at, newest first.
@@ -90,7 +91,8 @@ async def files(session: AsyncSession, owner: str, states: Sequence[IntakeState]
 
 
 async def assets(session: AsyncSession, owner: str, states: Sequence[IntakeState]) -> list[NotTaken]:
-    """Assets of Immich in these states, newest first."""
+    """Assets of Immich in these states, newest first. Versions of ours are no news: they are left out."""
+    others = or_(col(AssetRow.reason).is_(None), col(AssetRow.reason) != Skip.OURS.value)
     return [
         NotTaken(
             row.file_name or row.asset_id,
@@ -100,7 +102,7 @@ async def assets(session: AsyncSession, owner: str, states: Sequence[IntakeState
             row.seen_at,
             Source.IMMICH,
         )
-        for row in await _rows(session, AssetRow, owner, states)
+        for row in await _rows(session, AssetRow, owner, states, others)
     ]
 
 
