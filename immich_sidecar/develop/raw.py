@@ -175,6 +175,9 @@ def _errors(path: Path) -> Iterator[None]:
         yield
     except (rawpy.LibRawFileUnsupportedError, rawpy.LibRawNotImplementedError) as error:
         raise UnsupportedError(f"{path.name} is a RAW file that LibRaw does not read: {_said(error)}.") from None
+    except rawpy.LibRawIOError:
+        # LibRaw's words for it, "Input/output error", would make people look for a broken disk.
+        raise UndecodableError(f"{path.name} is a damaged RAW file: it ends too early.") from None
     except rawpy.LibRawError as error:
         raise UndecodableError(f"{path.name} is a damaged RAW file: {_said(error)}.") from None
 
