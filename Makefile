@@ -70,6 +70,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	@echo "Setting up in $(VENV); this takes a minute or two the first time."
 	$(BIN)/pip install -q $(PIP_CONSTRAINTS) -e .
 	@touch $@
 
