@@ -1,7 +1,7 @@
 # `make run` sets everything up and starts the service; `make test` sets everything up and passes every test.
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
-	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Exact versions, e.g. CONSTRAINTS=.ci/constraints.txt; empty: the newest that pyproject.toml allows.
