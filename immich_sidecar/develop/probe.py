@@ -5,6 +5,8 @@ something that never was one), and whether a file without any signature may be a
 """
 
 import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -84,27 +86,28 @@ def probe(path: Path) -> FileFacts:
     OSError
         If the file cannot be read.
     """
-    with path.open("rb") as file:
-        if not file.seek(0, 2):
-            raise UndecodableError(f"{path.name} is empty.")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            found = formats.sniff(data[:4096])
-            _refuse_other_kinds(path, found)
-            contents = read_contents(path, found, data)
-            facts = _facts(contents, data)
+    with _read(path) as (contents, data):
+        facts = _facts(contents, data)
     _refuse_special(path, contents, facts)
     return facts
 
 
 def contents_of(path: Path) -> Contents:
     """The parts of a photo's file as stored; raises what `probe` raises."""
+    with _read(path) as (contents, _):
+        return contents
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[tuple[Contents, mmap.mmap]]:
+    """The parts of a photo's file, and the file itself in memory for as long as the block lasts."""
     with path.open("rb") as file:
         if not file.seek(0, 2):
             raise UndecodableError(f"{path.name} is empty.")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             found = formats.sniff(data[:4096])
             _refuse_other_kinds(path, found)
-            return read_contents(path, found, data)
+            yield read_contents(path, found, data), data
 
 
 def _refuse_other_kinds(path: Path, found: Format) -> None:

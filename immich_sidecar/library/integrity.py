@@ -203,8 +203,7 @@ def _check_version(layout: Layout, version: VersionRow, report: Report, waiting:
     found = _compare(layout, version.path, facts, report)
     if found is not None and found[0] is ProblemKind.MISSING and waiting:
         # Rendered and not kept yet: the file still has the hidden name of `Layout.rendering`.
-        folder, _, _ = version.path.rpartition("/")
-        found = _compare(layout, f"{folder}/.{version.photo}_v{version.n}.part", facts, report)
+        found = _compare(layout, layout.rendering_of(version.path, version.photo, version.n), facts, report)
     report.versions += 1
     if found is not None:
         report.add(found[0], f"version {version.n}: {found[1]}", version.owner_id, version.photo, version.path)

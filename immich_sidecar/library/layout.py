@@ -126,8 +126,12 @@ class Layout:
 
     def rendering(self, owner_id: str, sha256: str, n: int, captured_at: datetime) -> str:
         """Where version `n` lies until it is kept: the folder of `processed`, a hidden name that follows from it."""
-        name = f".{_checked(_SHA256, sha256)}_v{int(n)}.part"
-        return f"{self.home(owner_id)}processed/{_month(captured_at)}/{name}"
+        return self.rendering_of(self.processed(owner_id, sha256, n, "jpg", captured_at), sha256, n)
+
+    def rendering_of(self, processed: str, sha256: str, n: int) -> str:
+        """Where the version that will be kept at `processed` lies until then."""
+        folder, _, _ = processed.rpartition("/")
+        return f"{folder}/.{_checked(_SHA256, sha256)}_v{int(n)}.part"
 
     def recipe(self, owner_id: str, recipe_id: str, at: datetime) -> str:
         """Where the JSON copy of a recipe is kept; `at` is when its photo was taken."""

@@ -193,9 +193,9 @@ class Commands:
         self._abandon(owner, sha256)
         return scene.photo
 
-    async def first(self, owner: str, sha256: str) -> PhotoRow:
+    async def first(self, owner: str, sha256: str, version: int) -> PhotoRow:
         """Put a photo before all others that wait."""
-        async with self._photo(owner, sha256, None) as scene:
+        async with self._photo(owner, sha256, version) as scene:
             if scene.photo.state not in WORKING or scene.photo.failed_at is not None:
                 raise ConflictError("The photo does not wait for anything.")
             highest = await scene.session.exec(
@@ -269,10 +269,10 @@ class Commands:
         return results
 
     @asynccontextmanager
-    async def _photo(self, owner: str, sha256: str, version: int | None) -> AsyncIterator[_Scene]:
+    async def _photo(self, owner: str, sha256: str, version: int) -> AsyncIterator[_Scene]:
         async with self._database.transaction() as session:
             photo = await photos.get(session, owner, sha256)
-            if version is not None and version != photo.version:
+            if version != photo.version:
                 raise StaleVersionError(
                     f"The photo is at version {photo.version} now, the command was about version {version}; "
                     "look at it again."

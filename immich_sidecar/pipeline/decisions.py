@@ -3,15 +3,15 @@
 Used by the commands of a person and by `auto`. Every function here works inside its caller's transaction.
 """
 
-import hashlib
-import uuid
 from datetime import datetime
 from typing import Any
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from immich_sidecar.library import processed
 from immich_sidecar.library.tables import DecisionRow, PhotoRow, Publish, VersionRow, now
+from immich_sidecar.recipe.recipe import derived_id
 
 #: Priority of work that a person has just asked for and waits for.
 INTERACTIVE = 100
@@ -59,19 +59,15 @@ async def newest(session: AsyncSession, photo: PhotoRow) -> DecisionRow | None:
 
 async def next_version(session: AsyncSession, photo: PhotoRow) -> int:
     """A version number that was never given before, not even to a version that was undone before it was rendered."""
-    numbers = [photo.version]
-    versions = await session.exec(
-        select(VersionRow.n).where(col(VersionRow.owner_id) == photo.owner_id, col(VersionRow.photo) == photo.sha256)
-    )
-    numbers += versions
+    number = await processed.next_number(session, photo.owner_id, photo.sha256)
     decisions = await session.exec(
         select(DecisionRow.after, DecisionRow.before).where(
             col(DecisionRow.owner_id) == photo.owner_id, col(DecisionRow.photo) == photo.sha256
         )
     )
     for after, before in decisions:
-        numbers += [int(after.get("version") or 0), int(before.get("version") or 0)]
-    return max(numbers) + 1
+        number = max(number, int(after.get("version") or 0) + 1, int(before.get("version") or 0) + 1)
+    return number
 
 
 def recipe_id(photo: PhotoRow, version: int) -> str:
@@ -80,7 +76,7 @@ def recipe_id(photo: PhotoRow, version: int) -> str:
     A step that is repeated after a crash so writes the same file again instead of leaving an orphan.
     """
     text = f"{photo.owner_id}\n{photo.sha256}\n{version}"
-    return str(uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=4))
+    return derived_id(text)
 
 
 def clear_failure(photo: PhotoRow) -> None:

@@ -10,7 +10,7 @@ from immich_sidecar.library.tables import VersionRow
 
 def rendering_path(layout: Layout, version: VersionRow) -> Path:
     """Where the finished file of a version waits until it is kept: a hidden name in the final folder."""
-    return layout.absolute(version.path).with_name(f".{version.photo}_v{version.n}.part")
+    return layout.absolute(layout.rendering_of(version.path, version.photo, version.n))
 
 
 def put_in_place(layout: Layout, version: VersionRow) -> bool:

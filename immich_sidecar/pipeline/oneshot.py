@@ -7,13 +7,13 @@ how a later run knows which files it may replace.
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 from immich_sidecar.errors import (
     NotAPhotoError,
@@ -23,6 +23,7 @@ from immich_sidecar.errors import (
     UnsupportedError,
 )
 from immich_sidecar.intake.names import is_ignored_file, is_ignored_folder
+from immich_sidecar.library.files import adopt, write_atomically
 
 if TYPE_CHECKING:
     from immich_sidecar.pipeline.executor import Executor
@@ -209,6 +210,7 @@ def _process_photo(job: Job, recipe_file: str | None, quality: int, seconds: dic
     from immich_sidecar.analysis.analysis import analyse
     from immich_sidecar.develop.engine import develop
     from immich_sidecar.develop.probe import probe
+    from immich_sidecar.recipe.recipe import derived_id
 
     began = time.perf_counter()
     digest = _sha256(job.source)
@@ -225,33 +227,31 @@ def _process_photo(job: Job, recipe_file: str | None, quality: int, seconds: dic
         seconds["analyse"] = _lap(lap)
         lap = time.perf_counter()
         advice = advise(analysis)
-        recipe = recipe_for(digest, advice, analysis, at=at, recipe_id=_recipe_id(digest))
+        recipe = recipe_for(digest, advice, analysis, at=at, recipe_id=derived_id(digest))
         left_alone = advice.left_alone
         seconds["advise"] = _lap(lap)
     replaced = _refuse_foreign(job)
     job.recipe.parent.mkdir(parents=True, exist_ok=True)
     if left_alone is None:
         lap = time.perf_counter()
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=job.picture.parent)
-        os.close(handle)
+        temporary = _temporary(job.picture)
         try:
-            report = develop(job.source, recipe, Path(temporary), quality=quality)
+            report = develop(job.source, recipe, temporary, quality=quality)
             # The recipe comes first and knows both pictures, so a crash between the two leaves nothing foreign.
             written = {"sha256": report.sha256, "quality": quality}
             if replaced is not None and replaced != report.sha256:
                 written["replaces"] = replaced
             recipe = recipe.model_copy(update={"ai_metadata": recipe.ai_metadata | {"output": written}})
-            _give_usual_mode(Path(temporary))
-            _write(job.recipe, recipe.to_json())
-            Path(temporary).replace(job.picture)
+            write_atomically(job.recipe, recipe.to_json().encode())
+            adopt(temporary, job.picture)
         finally:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         seconds["render"] = _lap(lap)
         seconds |= {f"render.{name}": round(value, 4) for name, value in report.seconds.items()}
     else:
         # A picture of ours from an earlier run would contradict what the recipe file says now.
         job.picture.unlink(missing_ok=True)
-        _write(job.recipe, recipe.to_json())
+        write_atomically(job.recipe, recipe.to_json().encode())
     seconds["total"] = _lap(began)
     return Outcome(
         str(job.source),
@@ -293,27 +293,25 @@ def replay(recipe_file: Path, original: Path, output: Path, *, quality: int) -> 
         raise StorageError(f"{output} is one of the inputs; choose another output file")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=output.parent)
-        os.close(handle)
+        temporary = _temporary(output)
         try:
-            develop(original, recipe, Path(temporary), quality=quality)
-            _give_usual_mode(Path(temporary))
-            Path(temporary).replace(output)
+            develop(original, recipe, temporary, quality=quality)
+            adopt(temporary, output)
         finally:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{output}: cannot be written ({error.strerror})") from error
 
 
 def _for_original(recipe: "Recipe", digest: str, *, is_raw: bool, at: datetime) -> "Recipe":
     """The recipe itself where it was made for this original, else one with the same look for this one."""
-    from immich_sidecar.recipe.recipe import Recipe
+    from immich_sidecar.recipe.recipe import Recipe, derived_id
 
     if recipe.original_hash == digest:
         return recipe
     operations = [operation for operation in recipe.operations if is_raw or operation.type != "decode"]
     return Recipe(
-        id=_recipe_id(digest + recipe.id),
+        id=derived_id(digest + recipe.id),
         original_hash=digest,
         created_at=at,
         operations=tuple(operations),
@@ -349,29 +347,9 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _recipe_id(text: str) -> str:
-    """A recipe id that is the same for the same original, so that the same run writes the same files."""
-    import uuid
-
-    return str(uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=4))
-
-
-def _write(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        _give_usual_mode(Path(temporary))
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _give_usual_mode(path: Path) -> None:
-    """Temporary files are private; what is kept has the mode that any new file would have."""
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
+def _temporary(final: Path) -> Path:
+    """A hidden name beside a file that is about to be written."""
+    return final.with_name(f".{uuid4().hex}.part")
 
 
 def _lap(since: float) -> float:

@@ -4,6 +4,7 @@ A change makes a new recipe with a new id. `operations` is all that replay reads
 proposals that apply (kept in `ai_metadata`) with `user_overrides`.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -149,6 +150,11 @@ class Recipe(BaseModel):
             place = ".".join(str(part) for part in first["loc"]) or "recipe"
             raise RecipeError(f"This is no recipe: {place}: {first['msg']}.") from None
         return recipe.model_copy(update={"operations": canonical(recipe.operations)})
+
+
+def derived_id(text: str) -> str:
+    """A recipe id that follows from a text: whoever makes the same recipe again gives it the same id."""
+    return str(uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=4))
 
 
 def canonical(operations: Sequence[Operation]) -> tuple[Operation, ...]:

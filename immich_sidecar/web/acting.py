@@ -5,8 +5,6 @@ from typing import Any
 
 from aiohttp import web
 
-from immich_sidecar.errors import StaleVersionError
-from immich_sidecar.library import photos as photo_rows
 from immich_sidecar.library.tables import PhotoRow
 from immich_sidecar.web.context import WebContext
 
@@ -90,12 +88,7 @@ async def act(
         case "develop":
             return await commands.develop_anyway(owner, sha256, version)
         case "first":
-            # The command itself knows no version, since it changes no picture; a stale page is refused all the same.
-            async with context.database.reading() as session:
-                photo = await photo_rows.get(session, owner, sha256)
-            if photo.version != version:
-                raise StaleVersionError(f"The photo is at version {photo.version} now; look at it again.")
-            return await commands.first(owner, sha256)
+            return await commands.first(owner, sha256, version)
         case "change":
             return await commands.change(owner, sha256, version, patch_in(patch))
     raise web.HTTPBadRequest(text=f"There is no command {action!r}; there are {', '.join(ACTIONS)}.")

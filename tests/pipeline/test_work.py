@@ -247,7 +247,7 @@ async def test_space_that_ends_while_rendering_counts_no_attempt(house: House, m
 async def test_higher_priority_first_then_age(tmp_path: Path) -> None:
     async with open_house(tmp_path, slots=1, start=False) as house:
         first, second, third = [await house.drop(developed(seed)) for seed in (1, 2, 3)]
-        await house.commands.first("local", third)
+        await house.commands.first("local", third, 0)
         await house.dispatcher.start()
         await house.settled()
         order = [args[0] for name, args in house.executor.calls if name == "analyse_file"]
@@ -264,7 +264,7 @@ async def test_one_that_is_put_first_overtakes_between_steps(tmp_path: Path) -> 
         first = await house.drop(developed(1))
         await house.until(lambda: house.executor.called("analyse_file") == 1)
         second = await house.drop(developed(2))
-        await house.commands.first("local", second)
+        await house.commands.first("local", second, 0)
         await house.settled()
         renders = [args[0] for name, args in house.executor.calls if name == "render_file"]
         assert second in renders[0]
