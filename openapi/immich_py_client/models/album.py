@@ -21,11 +21,19 @@ class Album:
     Attributes:
         id (str | Unset):
         album_name (str | Unset):
+        description (str | Unset):
+        owner_id (str | Unset): Of 2.x; 3.x names the owner among the users.
+        shared (bool | Unset):
+        asset_count (int | Unset):
         album_users (list[AlbumUser] | Unset):
     """
 
     id: str | Unset = UNSET
     album_name: str | Unset = UNSET
+    description: str | Unset = UNSET
+    owner_id: str | Unset = UNSET
+    shared: bool | Unset = UNSET
+    asset_count: int | Unset = UNSET
     album_users: list[AlbumUser] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -33,6 +41,14 @@ class Album:
         id = self.id
 
         album_name = self.album_name
+
+        description = self.description
+
+        owner_id = self.owner_id
+
+        shared = self.shared
+
+        asset_count = self.asset_count
 
         album_users: list[dict[str, Any]] | Unset = UNSET
         if not isinstance(self.album_users, Unset):
@@ -48,6 +64,14 @@ class Album:
             field_dict["id"] = id
         if album_name is not UNSET:
             field_dict["albumName"] = album_name
+        if description is not UNSET:
+            field_dict["description"] = description
+        if owner_id is not UNSET:
+            field_dict["ownerId"] = owner_id
+        if shared is not UNSET:
+            field_dict["shared"] = shared
+        if asset_count is not UNSET:
+            field_dict["assetCount"] = asset_count
         if album_users is not UNSET:
             field_dict["albumUsers"] = album_users
 
@@ -62,6 +86,14 @@ class Album:
 
         album_name = d.pop("albumName", UNSET)
 
+        description = d.pop("description", UNSET)
+
+        owner_id = d.pop("ownerId", UNSET)
+
+        shared = d.pop("shared", UNSET)
+
+        asset_count = d.pop("assetCount", UNSET)
+
         _album_users = d.pop("albumUsers", UNSET)
         album_users: list[AlbumUser] | Unset = UNSET
         if _album_users is not UNSET:
@@ -74,6 +106,10 @@ class Album:
         album = cls(
             id=id,
             album_name=album_name,
+            description=description,
+            owner_id=owner_id,
+            shared=shared,
+            asset_count=asset_count,
             album_users=album_users,
         )
 

@@ -11,6 +11,8 @@ from ..types import UNSET, Unset
 if TYPE_CHECKING:
     from ..models.asset_stack import AssetStack
     from ..models.exif import Exif
+    from ..models.person import Person
+    from ..models.tag import Tag
 
 
 T = TypeVar("T", bound="Asset")
@@ -34,14 +36,18 @@ class Asset:
         file_modified_at (str | Unset):
         local_date_time (str | Unset):
         visibility (str | Unset):
+        is_favorite (bool | Unset):
         is_trashed (bool | Unset):
         is_offline (bool | Unset):
         is_edited (bool | Unset):
+        duplicate_id (None | str | Unset):
         live_photo_video_id (None | str | Unset):
         width (float | None | Unset):
         height (float | None | Unset):
         exif_info (Exif | None | Unset):
         stack (AssetStack | None | Unset):
+        tags (list[Tag] | Unset):
+        people (list[Person] | Unset):
     """
 
     id: str | Unset = UNSET
@@ -58,14 +64,18 @@ class Asset:
     file_modified_at: str | Unset = UNSET
     local_date_time: str | Unset = UNSET
     visibility: str | Unset = UNSET
+    is_favorite: bool | Unset = UNSET
     is_trashed: bool | Unset = UNSET
     is_offline: bool | Unset = UNSET
     is_edited: bool | Unset = UNSET
+    duplicate_id: None | str | Unset = UNSET
     live_photo_video_id: None | str | Unset = UNSET
     width: float | None | Unset = UNSET
     height: float | None | Unset = UNSET
     exif_info: Exif | None | Unset = UNSET
     stack: AssetStack | None | Unset = UNSET
+    tags: list[Tag] | Unset = UNSET
+    people: list[Person] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,11 +118,19 @@ class Asset:
 
         visibility = self.visibility
 
+        is_favorite = self.is_favorite
+
         is_trashed = self.is_trashed
 
         is_offline = self.is_offline
 
         is_edited = self.is_edited
+
+        duplicate_id: None | str | Unset
+        if isinstance(self.duplicate_id, Unset):
+            duplicate_id = UNSET
+        else:
+            duplicate_id = self.duplicate_id
 
         live_photo_video_id: None | str | Unset
         if isinstance(self.live_photo_video_id, Unset):
@@ -148,6 +166,20 @@ class Asset:
         else:
             stack = self.stack
 
+        tags: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.tags, Unset):
+            tags = []
+            for tags_item_data in self.tags:
+                tags_item = tags_item_data.to_dict()
+                tags.append(tags_item)
+
+        people: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.people, Unset):
+            people = []
+            for people_item_data in self.people:
+                people_item = people_item_data.to_dict()
+                people.append(people_item)
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update({})
@@ -179,12 +211,16 @@ class Asset:
             field_dict["localDateTime"] = local_date_time
         if visibility is not UNSET:
             field_dict["visibility"] = visibility
+        if is_favorite is not UNSET:
+            field_dict["isFavorite"] = is_favorite
         if is_trashed is not UNSET:
             field_dict["isTrashed"] = is_trashed
         if is_offline is not UNSET:
             field_dict["isOffline"] = is_offline
         if is_edited is not UNSET:
             field_dict["isEdited"] = is_edited
+        if duplicate_id is not UNSET:
+            field_dict["duplicateId"] = duplicate_id
         if live_photo_video_id is not UNSET:
             field_dict["livePhotoVideoId"] = live_photo_video_id
         if width is not UNSET:
@@ -195,6 +231,10 @@ class Asset:
             field_dict["exifInfo"] = exif_info
         if stack is not UNSET:
             field_dict["stack"] = stack
+        if tags is not UNSET:
+            field_dict["tags"] = tags
+        if people is not UNSET:
+            field_dict["people"] = people
 
         return field_dict
 
@@ -202,6 +242,8 @@ class Asset:
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.asset_stack import AssetStack  # noqa: PLC0415
         from ..models.exif import Exif  # noqa: PLC0415
+        from ..models.person import Person  # noqa: PLC0415
+        from ..models.tag import Tag  # noqa: PLC0415
 
         d = dict(src_dict)
         id = d.pop("id", UNSET)
@@ -246,11 +288,22 @@ class Asset:
 
         visibility = d.pop("visibility", UNSET)
 
+        is_favorite = d.pop("isFavorite", UNSET)
+
         is_trashed = d.pop("isTrashed", UNSET)
 
         is_offline = d.pop("isOffline", UNSET)
 
         is_edited = d.pop("isEdited", UNSET)
+
+        def _parse_duplicate_id(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        duplicate_id = _parse_duplicate_id(d.pop("duplicateId", UNSET))
 
         def _parse_live_photo_video_id(data: object) -> None | str | Unset:
             if data is None:
@@ -313,6 +366,24 @@ class Asset:
 
         stack = _parse_stack(d.pop("stack", UNSET))
 
+        _tags = d.pop("tags", UNSET)
+        tags: list[Tag] | Unset = UNSET
+        if _tags is not UNSET:
+            tags = []
+            for tags_item_data in _tags:
+                tags_item = Tag.from_dict(tags_item_data)
+
+                tags.append(tags_item)
+
+        _people = d.pop("people", UNSET)
+        people: list[Person] | Unset = UNSET
+        if _people is not UNSET:
+            people = []
+            for people_item_data in _people:
+                people_item = Person.from_dict(people_item_data)
+
+                people.append(people_item)
+
         asset = cls(
             id=id,
             owner_id=owner_id,
@@ -328,14 +399,18 @@ class Asset:
             file_modified_at=file_modified_at,
             local_date_time=local_date_time,
             visibility=visibility,
+            is_favorite=is_favorite,
             is_trashed=is_trashed,
             is_offline=is_offline,
             is_edited=is_edited,
+            duplicate_id=duplicate_id,
             live_photo_video_id=live_photo_video_id,
             width=width,
             height=height,
             exif_info=exif_info,
             stack=stack,
+            tags=tags,
+            people=people,
         )
 
         asset.additional_properties = d

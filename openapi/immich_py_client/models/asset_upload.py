@@ -9,7 +9,8 @@ from attrs import define as _attrs_define
 
 from .. import types
 from ..models.visibility import Visibility, check_visibility
-from ..types import File
+from ..models.yes_no import YesNo, check_yes_no
+from ..types import UNSET, File, FileTypes, Unset
 
 T = TypeVar("T", bound="AssetUpload")
 
@@ -25,6 +26,9 @@ class AssetUpload:
         metadata (str): JSON text of a list of objects with `key` and `value`.
         visibility (Visibility):
         asset_data (File):
+        is_favorite (YesNo | Unset):
+        live_photo_video_id (str | Unset):
+        sidecar_data (File | Unset):
     """
 
     device_asset_id: str
@@ -34,6 +38,9 @@ class AssetUpload:
     metadata: str
     visibility: Visibility
     asset_data: File
+    is_favorite: YesNo | Unset = UNSET
+    live_photo_video_id: str | Unset = UNSET
+    sidecar_data: File | Unset = UNSET
 
     def to_dict(self) -> dict[str, Any]:
         device_asset_id = self.device_asset_id
@@ -50,6 +57,16 @@ class AssetUpload:
 
         asset_data = self.asset_data.to_tuple()
 
+        is_favorite: str | Unset = UNSET
+        if not isinstance(self.is_favorite, Unset):
+            is_favorite = self.is_favorite
+
+        live_photo_video_id = self.live_photo_video_id
+
+        sidecar_data: FileTypes | Unset = UNSET
+        if not isinstance(self.sidecar_data, Unset):
+            sidecar_data = self.sidecar_data.to_tuple()
+
         field_dict: dict[str, Any] = {}
 
         field_dict.update(
@@ -63,6 +80,12 @@ class AssetUpload:
                 "assetData": asset_data,
             }
         )
+        if is_favorite is not UNSET:
+            field_dict["isFavorite"] = is_favorite
+        if live_photo_video_id is not UNSET:
+            field_dict["livePhotoVideoId"] = live_photo_video_id
+        if sidecar_data is not UNSET:
+            field_dict["sidecarData"] = sidecar_data
 
         return field_dict
 
@@ -83,6 +106,15 @@ class AssetUpload:
 
         files.append(("assetData", self.asset_data.to_tuple()))
 
+        if not isinstance(self.is_favorite, Unset):
+            files.append(("isFavorite", (None, str(self.is_favorite).encode(), "text/plain")))
+
+        if not isinstance(self.live_photo_video_id, Unset):
+            files.append(("livePhotoVideoId", (None, str(self.live_photo_video_id).encode(), "text/plain")))
+
+        if not isinstance(self.sidecar_data, Unset):
+            files.append(("sidecarData", self.sidecar_data.to_tuple()))
+
         return files
 
     @classmethod
@@ -102,6 +134,22 @@ class AssetUpload:
 
         asset_data = File(payload=BytesIO(d.pop("assetData")))
 
+        _is_favorite = d.pop("isFavorite", UNSET)
+        is_favorite: YesNo | Unset
+        if isinstance(_is_favorite, Unset):
+            is_favorite = UNSET
+        else:
+            is_favorite = check_yes_no(_is_favorite)
+
+        live_photo_video_id = d.pop("livePhotoVideoId", UNSET)
+
+        _sidecar_data = d.pop("sidecarData", UNSET)
+        sidecar_data: File | Unset
+        if isinstance(_sidecar_data, Unset):
+            sidecar_data = UNSET
+        else:
+            sidecar_data = File(payload=BytesIO(_sidecar_data))
+
         asset_upload = cls(
             device_asset_id=device_asset_id,
             device_id=device_id,
@@ -110,6 +158,9 @@ class AssetUpload:
             metadata=metadata,
             visibility=visibility,
             asset_data=asset_data,
+            is_favorite=is_favorite,
+            live_photo_video_id=live_photo_video_id,
+            sidecar_data=sidecar_data,
         )
 
         return asset_upload

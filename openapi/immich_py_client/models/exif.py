@@ -17,6 +17,11 @@ class Exif:
     Attributes:
         make (None | str | Unset):
         model (None | str | Unset):
+        lens_model (None | str | Unset):
+        description (None | str | Unset):
+        rating (float | None | Unset):
+        exif_image_width (float | None | Unset):
+        exif_image_height (float | None | Unset):
         file_size_in_byte (int | None | Unset):
         orientation (None | str | Unset):
         date_time_original (None | str | Unset):
@@ -28,6 +33,11 @@ class Exif:
 
     make: None | str | Unset = UNSET
     model: None | str | Unset = UNSET
+    lens_model: None | str | Unset = UNSET
+    description: None | str | Unset = UNSET
+    rating: float | None | Unset = UNSET
+    exif_image_width: float | None | Unset = UNSET
+    exif_image_height: float | None | Unset = UNSET
     file_size_in_byte: int | None | Unset = UNSET
     orientation: None | str | Unset = UNSET
     date_time_original: None | str | Unset = UNSET
@@ -49,6 +59,36 @@ class Exif:
             model = UNSET
         else:
             model = self.model
+
+        lens_model: None | str | Unset
+        if isinstance(self.lens_model, Unset):
+            lens_model = UNSET
+        else:
+            lens_model = self.lens_model
+
+        description: None | str | Unset
+        if isinstance(self.description, Unset):
+            description = UNSET
+        else:
+            description = self.description
+
+        rating: float | None | Unset
+        if isinstance(self.rating, Unset):
+            rating = UNSET
+        else:
+            rating = self.rating
+
+        exif_image_width: float | None | Unset
+        if isinstance(self.exif_image_width, Unset):
+            exif_image_width = UNSET
+        else:
+            exif_image_width = self.exif_image_width
+
+        exif_image_height: float | None | Unset
+        if isinstance(self.exif_image_height, Unset):
+            exif_image_height = UNSET
+        else:
+            exif_image_height = self.exif_image_height
 
         file_size_in_byte: int | None | Unset
         if isinstance(self.file_size_in_byte, Unset):
@@ -99,6 +139,16 @@ class Exif:
             field_dict["make"] = make
         if model is not UNSET:
             field_dict["model"] = model
+        if lens_model is not UNSET:
+            field_dict["lensModel"] = lens_model
+        if description is not UNSET:
+            field_dict["description"] = description
+        if rating is not UNSET:
+            field_dict["rating"] = rating
+        if exif_image_width is not UNSET:
+            field_dict["exifImageWidth"] = exif_image_width
+        if exif_image_height is not UNSET:
+            field_dict["exifImageHeight"] = exif_image_height
         if file_size_in_byte is not UNSET:
             field_dict["fileSizeInByte"] = file_size_in_byte
         if orientation is not UNSET:
@@ -137,6 +187,51 @@ class Exif:
             return cast(None | str | Unset, data)
 
         model = _parse_model(d.pop("model", UNSET))
+
+        def _parse_lens_model(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        lens_model = _parse_lens_model(d.pop("lensModel", UNSET))
+
+        def _parse_description(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        description = _parse_description(d.pop("description", UNSET))
+
+        def _parse_rating(data: object) -> float | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(float | None | Unset, data)
+
+        rating = _parse_rating(d.pop("rating", UNSET))
+
+        def _parse_exif_image_width(data: object) -> float | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(float | None | Unset, data)
+
+        exif_image_width = _parse_exif_image_width(d.pop("exifImageWidth", UNSET))
+
+        def _parse_exif_image_height(data: object) -> float | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(float | None | Unset, data)
+
+        exif_image_height = _parse_exif_image_height(d.pop("exifImageHeight", UNSET))
 
         def _parse_file_size_in_byte(data: object) -> int | None | Unset:
             if data is None:
@@ -204,6 +299,11 @@ class Exif:
         exif = cls(
             make=make,
             model=model,
+            lens_model=lens_model,
+            description=description,
+            rating=rating,
+            exif_image_width=exif_image_width,
+            exif_image_height=exif_image_height,
             file_size_in_byte=file_size_in_byte,
             orientation=orientation,
             date_time_original=date_time_original,

@@ -16,19 +16,31 @@ class ServerConfig:
     """
     Attributes:
         external_domain (str | Unset):
+        is_initialized (bool | Unset):
+        login_page_message (str | Unset):
         maintenance_mode (bool | Unset):
+        oauth_button_text (str | Unset):
         trash_days (int | Unset):
     """
 
     external_domain: str | Unset = UNSET
+    is_initialized: bool | Unset = UNSET
+    login_page_message: str | Unset = UNSET
     maintenance_mode: bool | Unset = UNSET
+    oauth_button_text: str | Unset = UNSET
     trash_days: int | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         external_domain = self.external_domain
 
+        is_initialized = self.is_initialized
+
+        login_page_message = self.login_page_message
+
         maintenance_mode = self.maintenance_mode
+
+        oauth_button_text = self.oauth_button_text
 
         trash_days = self.trash_days
 
@@ -37,8 +49,14 @@ class ServerConfig:
         field_dict.update({})
         if external_domain is not UNSET:
             field_dict["externalDomain"] = external_domain
+        if is_initialized is not UNSET:
+            field_dict["isInitialized"] = is_initialized
+        if login_page_message is not UNSET:
+            field_dict["loginPageMessage"] = login_page_message
         if maintenance_mode is not UNSET:
             field_dict["maintenanceMode"] = maintenance_mode
+        if oauth_button_text is not UNSET:
+            field_dict["oauthButtonText"] = oauth_button_text
         if trash_days is not UNSET:
             field_dict["trashDays"] = trash_days
 
@@ -49,13 +67,22 @@ class ServerConfig:
         d = dict(src_dict)
         external_domain = d.pop("externalDomain", UNSET)
 
+        is_initialized = d.pop("isInitialized", UNSET)
+
+        login_page_message = d.pop("loginPageMessage", UNSET)
+
         maintenance_mode = d.pop("maintenanceMode", UNSET)
+
+        oauth_button_text = d.pop("oauthButtonText", UNSET)
 
         trash_days = d.pop("trashDays", UNSET)
 
         server_config = cls(
             external_domain=external_domain,
+            is_initialized=is_initialized,
+            login_page_message=login_page_message,
             maintenance_mode=maintenance_mode,
+            oauth_button_text=oauth_button_text,
             trash_days=trash_days,
         )
 

@@ -6,14 +6,24 @@ import httpx
 from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.album import Album
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 
-def _get_kwargs() -> dict[str, Any]:
+def _get_kwargs(
+    *,
+    asset_id: str | Unset = UNSET,
+) -> dict[str, Any]:
+
+    params: dict[str, Any] = {}
+
+    params["assetId"] = asset_id
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/albums",
+        "params": params,
     }
 
     return _kwargs
@@ -50,8 +60,12 @@ def _build_response(
 def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
+    asset_id: str | Unset = UNSET,
 ) -> Response[list[Album]]:
     """
+    Args:
+        asset_id (str | Unset):
+
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
@@ -60,7 +74,9 @@ def sync_detailed(
         Response[list[Album]]
     """
 
-    kwargs = _get_kwargs()
+    kwargs = _get_kwargs(
+        asset_id=asset_id,
+    )
 
     response = client.get_httpx_client().request(
         **kwargs,
@@ -72,8 +88,12 @@ def sync_detailed(
 def sync(
     *,
     client: AuthenticatedClient | Client,
+    asset_id: str | Unset = UNSET,
 ) -> list[Album] | None:
     """
+    Args:
+        asset_id (str | Unset):
+
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
@@ -84,14 +104,19 @@ def sync(
 
     return sync_detailed(
         client=client,
+        asset_id=asset_id,
     ).parsed
 
 
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
+    asset_id: str | Unset = UNSET,
 ) -> Response[list[Album]]:
     """
+    Args:
+        asset_id (str | Unset):
+
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
@@ -100,7 +125,9 @@ async def asyncio_detailed(
         Response[list[Album]]
     """
 
-    kwargs = _get_kwargs()
+    kwargs = _get_kwargs(
+        asset_id=asset_id,
+    )
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -110,8 +137,12 @@ async def asyncio_detailed(
 async def asyncio(
     *,
     client: AuthenticatedClient | Client,
+    asset_id: str | Unset = UNSET,
 ) -> list[Album] | None:
     """
+    Args:
+        asset_id (str | Unset):
+
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
@@ -123,5 +154,6 @@ async def asyncio(
     return (
         await asyncio_detailed(
             client=client,
+            asset_id=asset_id,
         )
     ).parsed

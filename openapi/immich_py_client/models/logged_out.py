@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
+
+T = TypeVar("T", bound="LoggedOut")
+
+
+@_attrs_define
+class LoggedOut:
+    """
+    Attributes:
+        successful (bool | Unset):
+        redirect_uri (str | Unset):
+    """
+
+    successful: bool | Unset = UNSET
+    redirect_uri: str | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        successful = self.successful
+
+        redirect_uri = self.redirect_uri
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update({})
+        if successful is not UNSET:
+            field_dict["successful"] = successful
+        if redirect_uri is not UNSET:
+            field_dict["redirectUri"] = redirect_uri
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        successful = d.pop("successful", UNSET)
+
+        redirect_uri = d.pop("redirectUri", UNSET)
+
+        logged_out = cls(
+            successful=successful,
+            redirect_uri=redirect_uri,
+        )
+
+        logged_out.additional_properties = d
+        return logged_out
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties
