@@ -1,7 +1,7 @@
 """Recipes: immutable lists of operations, with what was proposed and what the person changed.
 
 A change makes a new recipe with a new id. `operations` is all that replay reads; it is the merge of the
-proposals that apply (kept in `ai_metadata`) with `user_overrides`.
+proposals that apply and the look on top of them (both kept in `ai_metadata`) with `user_overrides`.
 """
 
 import hashlib
@@ -18,7 +18,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from immich_sidecar.errors import InvalidParameterError, RecipeError
 from immich_sidecar.recipe.frame import reproject_crop
-from immich_sidecar.recipe.operations import operation_type, operation_types, validate
+from immich_sidecar.recipe.look import Look, on_top, scaled
+from immich_sidecar.recipe.operations import operation_type, operation_types, plan, validate
+from immich_sidecar.recipe.orientation import FOLLOWERS, Orientation, turned
 
 #: In a patch: drop what the person changed and return to the proposal.
 SUGGESTED: Literal["suggested"] = "suggested"
@@ -99,7 +101,8 @@ class Recipe(BaseModel):
     #: At most one per type, in canonical order.
     operations: tuple[Operation, ...]
     #: What was proposed: `suggestions` (operation, parameters, confidence, reason, applied), `models`,
-    #: `engine`, `kind`, `left_alone`.
+    #: `engine`, `kind`, `left_alone`; `preset` (a word) and `look` (name, strength in percent, and its operations
+    #: at 100 %), where there is one; `masks` (by the type of the operation that can use one), where they are known.
     ai_metadata: dict[str, Any] = Field(default_factory=dict)
     #: What the person changed; None means switched off.
     user_overrides: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
@@ -174,8 +177,14 @@ def canonical(operations: Sequence[Operation]) -> tuple[Operation, ...]:
 
 
 def merge(proposed: Sequence[Operation], overrides: Overrides, *, at: datetime) -> tuple[Operation, ...]:
-    """The proposals, replaced by what the person set (at `at`) and without what the person switched off."""
+    """The proposals, replaced by what the person set (at `at`) and without what the person switched off.
+
+    Where the person turns or mirrors the picture, proposals that speak of it as it was are turned with it.
+    """
     by_type = {o.type: o for o in canonical(proposed)}
+    if "orientation" in overrides:
+        way = _orientation(by_type.get("orientation")).to(Orientation.of(overrides["orientation"]))
+        by_type = {name: _turned(o, way) for name, o in by_type.items()}
     for name, parameters in overrides.items():
         operation_type(name)
         by_type.pop(name, None)
@@ -195,7 +204,8 @@ def new_recipe(
 ) -> Recipe:
     """A recipe from suggestions (operation, parameters, confidence, reason, applied) and overrides.
 
-    Only suggestions with `applied` become operations; all are kept in `ai_metadata`.
+    Only suggestions with `applied` become operations; all are kept in `ai_metadata`. A `look` in `ai_metadata`
+    is put on top of them.
     """
     chosen = _normal(overrides or {})
     kept = [dict(s) for s in suggestions]
@@ -203,7 +213,7 @@ def new_recipe(
         id=recipe_id or str(uuid.uuid4()),
         original_hash=original_hash,
         created_at=at,
-        operations=merge(_applied(kept, at), chosen, at=at),
+        operations=merge(_proposed(kept, ai_metadata or {}, at), chosen, at=at),
         ai_metadata={**(ai_metadata or {}), "suggestions": kept},
         user_overrides=chosen,
     )
@@ -215,8 +225,14 @@ def with_overrides(recipe: Recipe, overrides: Overrides, *, at: datetime) -> Rec
     Operations that stay as they were keep their timestamp.
     """
     chosen = _normal(overrides)
-    proposed = {o.type: o for o in _applied(recipe.ai_metadata.get("suggestions", ()), recipe.created_at)}
-    proposed |= {o.type: o for o in recipe.operations if o.source is not Source.USER}
+    suggestions = recipe.ai_metadata.get("suggestions", ())
+    proposed = {o.type: o for o in _proposed(suggestions, recipe.ai_metadata, recipe.created_at)}
+    # The recipe's own lie as the person turned the picture; `merge` turns them again.
+    lies = recipe.operation("orientation")
+    meant = lies if lies is not None and lies.source is not Source.USER else proposed.get("orientation")
+    back = _orientation(lies).to(_orientation(meant))
+    kept = [o for o in recipe.operations if o.source is not Source.USER and o.type not in proposed]
+    proposed |= {o.type: _turned(o, back) for o in kept}
     merged = merge(tuple(proposed.values()), chosen, at=at)
     old = {o.type: o for o in recipe.operations}
 
@@ -235,6 +251,37 @@ def with_overrides(recipe: Recipe, overrides: Overrides, *, at: datetime) -> Rec
     )
 
 
+def with_look(
+    recipe: Recipe,
+    suggestions: Sequence[Mapping[str, Any]],
+    *,
+    preset: str | None,
+    look: Mapping[str, Any] | None,
+    at: datetime,
+) -> Recipe:
+    """A new recipe with other marks on its suggestions and another look; what the person changed stays.
+
+    Parameters
+    ----------
+    suggestions
+        Those of the recipe, with `applied` as it is to be.
+    preset
+        The word for the preset; None for the usual one.
+    look
+        `name`, `strength` in percent, and `operations` (type to parameters) at 100 %; None for none.
+    """
+    metadata = {key: value for key, value in recipe.ai_metadata.items() if key not in ("preset", "look")}
+    metadata |= {"suggestions": [dict(s) for s in suggestions]}
+    metadata |= {key: value for key, value in (("preset", preset), ("look", look)) if value is not None}
+    known = {s["operation"]: bool(s.get("applied")) for s in suggestions}
+    # What the look before had added goes, and so do proposals that do not apply any more.
+    stays = tuple(
+        o for o in recipe.operations if o.source is Source.USER or (o.source is Source.AI and known.get(o.type, True))
+    )
+    bare = recipe.model_copy(update={"operations": stays, "ai_metadata": metadata, "created_at": _utc(at)})
+    return with_overrides(bare, recipe.user_overrides, at=at)
+
+
 def change(
     recipe: Recipe,
     patch: Mapping[str, Mapping[str, Any] | Literal["suggested"] | None],
@@ -245,10 +292,12 @@ def change(
     """A new recipe after a person's change.
 
     In `patch` parameters set an operation, None switches it off, and "suggested" returns to the proposal;
-    what it does not name stays. Where the angle of `straighten` changes and `crop` is not named, the crop is
-    carried over to the new frame (see `frame.reproject_crop`) and becomes the person's. `size` is the
-    original's width and height after orientation; without it, `ai_metadata["size"]` is used, and without that
-    the crop keeps its fractions.
+    what it does not name stays. Where `orientation` changes, what the person set of the steps after it turns with
+    the picture. Where `straighten` or `upright` changes and `crop` is not named, the crop is carried over to the
+    new frame (see `frame.reproject_crop`) and becomes the person's. `size` is the original's width and height as
+    its camera noted its orientation; without it, `ai_metadata["size"]` is used, and without that the crop keeps
+    its fractions. `upright` without a focal length gets the photo's own, and `subject`, `sky` and `background` without
+    a mask get the photo's, where `ai_metadata` knows them.
 
     Raises
     ------
@@ -261,24 +310,49 @@ def change(
         if value == SUGGESTED:
             overrides.pop(name, None)
         elif value is None or isinstance(value, Mapping):
-            overrides[name] = value
+            overrides[name] = value if value is None else _completed(name, value, recipe)
         else:
             raise InvalidParameterError(
                 f"{name}: give parameters, null (off) or {SUGGESTED!r}, not {value!r}.", field=name
             )
+    lies = _orientation(with_overrides(recipe, overrides, at=at).operation("orientation"))
+    way = _orientation(recipe.operation("orientation")).to(lies)
+    if way != Orientation():
+        for name in FOLLOWERS:
+            mine = overrides.get(name)
+            if mine is not None and name not in patch:
+                overrides[name] = turned(name, mine, way)
     changed = with_overrides(recipe, overrides, at=at)
     crop = changed.operation("crop")
-    before, after = _degrees(recipe), _degrees(changed)
     frame = size or recipe.ai_metadata.get("size")
-    if crop is None or before == after or "crop" in patch or not frame:
+    # What is asked of the picture as it lies now, before and after the change.
+    old = plan(_turned(o, way) for o in recipe.operations if o.type in FOLLOWERS).geometry
+    new = plan(o for o in changed.operations if o.type in FOLLOWERS).geometry
+    if crop is None or "crop" in patch or not frame or (old.degrees, old.upright) == (new.degrees, new.upright):
         return changed
-    overrides["crop"] = reproject_crop(crop.parameters, (frame[0], frame[1]), before, after)
+    upright = (frame[1], frame[0]) if lies.quarter_turns % 2 else (frame[0], frame[1])
+    overrides["crop"] = reproject_crop(crop.parameters, upright, old, new)
     return with_overrides(recipe, overrides, at=at)
 
 
-def _degrees(recipe: Recipe) -> float:
-    straighten = recipe.operation("straighten")
-    return float(straighten.parameters["degrees"]) if straighten else 0.0
+def _completed(name: str, parameters: Mapping[str, Any], recipe: Recipe) -> Mapping[str, Any]:
+    """The parameters with the photo's own focal length or mask, where they have none and it is known."""
+    known = recipe.ai_metadata.get("focal_length_35mm")
+    if name == "upright" and known:
+        return {"focal_length_35mm": min(max(known, 10.0), 2000.0), **parameters}
+    mask = (recipe.ai_metadata.get("masks") or {}).get(name)
+    return {"mask": mask, **parameters} if mask else parameters
+
+
+def _orientation(operation: Operation | None) -> Orientation:
+    return Orientation.of(operation.parameters if operation else None)
+
+
+def _turned(operation: Operation, by: Orientation) -> Operation:
+    """The operation as it has to be for a picture that is laid otherwise."""
+    if by == Orientation() or operation.type not in FOLLOWERS:
+        return operation
+    return operation.model_copy(update={"parameters": turned(operation.type, operation.parameters, by)})
 
 
 def _normal(overrides: Overrides) -> dict[str, dict[str, Any] | None]:
@@ -299,6 +373,23 @@ def _applied(suggestions: Sequence[Mapping[str, Any]], at: datetime) -> tuple[Op
             if s.get("applied")
         ]
     )
+
+
+def _proposed(
+    suggestions: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any], at: datetime
+) -> tuple[Operation, ...]:
+    """The suggestions that apply, with the look of the metadata on top of them."""
+    applied = _applied(suggestions, at)
+    noted = metadata.get("look")
+    if not isinstance(noted, Mapping):
+        return applied
+    base = {o.type: o.parameters for o in applied}
+    look: Look = scaled(noted.get("operations") or {}, float(noted.get("strength", 100.0)))
+    added = [
+        Operation(type=name, parameters=on_top(name, base.get(name), parameters), timestamp=at, source=Source.PRESET)
+        for name, parameters in look.items()
+    ]
+    return canonical([*(o for o in applied if o.type not in look), *added])
 
 
 def _finite(text: str) -> float:

@@ -5,13 +5,19 @@ import pytest
 from immich_sidecar.errors import InvalidParameterError, UnknownOperationError
 from immich_sidecar.recipe import operations
 from immich_sidecar.recipe.operations import operation_types, validate
+from immich_sidecar.recipe.plan import UprightPlan
 from immich_sidecar.recipe.recipe import Operation, Source
 
 
 def test_canonical_order() -> None:
     names = list(operation_types())
     assert names == [
-        *("decode", "straighten", "crop", "white_balance", "exposure", "tone", "denoise"),
+        *("decode", "lens", "orientation", "upright", "straighten", "crop"),
+        *("white_balance", "exposure", "tone"),
+        *("saturation", "monochrome", "lut"),
+        *("background", "sky", "subject"),
+        *("denoise", "sharpen"),
+        "output",
     ]
 
 
@@ -24,7 +30,8 @@ def test_an_operation_laid_into_the_folder_is_found(tmp_path, monkeypatch) -> No
     monkeypatch.setattr(operations, "__path__", [*operations.__path__, str(tmp_path)])
     operation_types.cache_clear()
     try:
-        assert list(operation_types())[-2:] == ["sepia", "denoise"]
+        names = list(operation_types())
+        assert names.index("tone") < names.index("sepia") < names.index("denoise")
         assert validate("sepia", {"amount": 1}) == {"amount": 1.0}
     finally:
         operation_types.cache_clear()
@@ -39,6 +46,17 @@ def test_an_operation_laid_into_the_folder_is_found(tmp_path, monkeypatch) -> No
         ("exposure", {"ev": float("nan")}, "exposure.ev"),
         ("exposure", {"ev": "lots"}, "exposure.ev"),
         ("straighten", {"degrees": -46}, "straighten.degrees"),
+        ("orientation", {"quarter_turns": 4}, "orientation.quarter_turns"),
+        ("orientation", {"quarter_turns": 0.5}, "orientation.quarter_turns"),
+        ("lens", {}, "lens.profile"),
+        ("lens", {"profile": {"source": "lensfun"}}, "lens.profile"),
+        (
+            "lens",
+            {"profile": {"source": "maker", "falloff": {"radius": 0, "terms": [1]}}},
+            "lens.profile.falloff.radius",
+        ),
+        ("upright", {"vertical": 31}, "upright.vertical"),
+        ("upright", {"vertical": 25, "focal_length_35mm": 14}, "upright"),
         ("crop", {"x": 0.5, "y": 0, "width": 0.6, "height": 1}, "crop"),
         ("crop", {"x": 0, "y": 0, "width": 0, "height": 1}, "crop.width"),
         ("white_balance", {}, "white_balance"),
@@ -47,6 +65,14 @@ def test_an_operation_laid_into_the_folder_is_found(tmp_path, monkeypatch) -> No
         ("white_balance", {"temperature": 900}, "white_balance.temperature"),
         ("tone", {"shadows": 101}, "tone.shadows"),
         ("denoise", {"luma": -1}, "denoise.luma"),
+        ("subject", {"ev": 1}, "subject.mask"),
+        ("sky", {"mask": {"width": 1, "height": 1, "counts": "01"}, "ev": 2.1}, "sky.ev"),
+        ("background", {"mask": {"width": 1, "height": 1, "counts": "1"}, "feather": 101}, "background.feather"),
+        ("lut", {}, "lut.sha256"),
+        ("lut", {"sha256": "A" * 64}, "lut.sha256"),
+        ("lut", {"sha256": "../" + "a" * 61}, "lut.sha256"),
+        ("lut", {"sha256": "a" * 64, "strength": 101}, "lut.strength"),
+        ("lut", {"sha256": "a" * 64, "name": "x" * 101}, "lut.name"),
         ("decode", {"tone_curve": [[0, 0]]}, "decode"),
         ("decode", {"tone_curve": [[0, 0], [0.5, 0.6], [0.4, 0.9]]}, "decode"),
         ("decode", {"tone_curve": [[0, 0.5], [1, 0.4]]}, "decode"),
@@ -91,6 +117,8 @@ def test_a_plan_gathers_all_steps_whatever_their_order(at) -> None:
         step("white_balance", temperature=5000),
         step("crop", x=0.1, y=0.2, width=0.5, height=0.6),
         step("straighten", degrees=2),
+        step("upright", vertical=4),
+        step("orientation", quarter_turns=3),
         step("decode", baseline_ev=0.5, tone_curve=[[0, 0], [1, 1]]),
     ]
     plan = operations.plan(steps)
@@ -98,6 +126,8 @@ def test_a_plan_gathers_all_steps_whatever_their_order(at) -> None:
     assert plan.decode is not None
     assert plan.decode.baseline_ev == 0.5
     assert plan.geometry.degrees == 2
+    assert plan.geometry.upright == UprightPlan(vertical=4.0)
+    assert (plan.geometry.quarter_turns, plan.geometry.mirror) == (3, False)
     assert plan.geometry.crop == (0.1, 0.2, 0.5, 0.6)
     assert (plan.colour.ev, plan.colour.contrast, plan.colour.temperature) == (1, 10, 5000)
     assert plan.detail.luma == 30

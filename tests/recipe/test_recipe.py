@@ -3,7 +3,7 @@
 import json
 import re
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -41,6 +41,8 @@ SUGGESTIONS = [
 
 PARAMETERS = {
     "decode": st.fixed_dictionaries({"baseline_ev": st.floats(-5, 5), "highlight": st.sampled_from(["clip", "blend"])}),
+    "orientation": st.fixed_dictionaries({"quarter_turns": st.integers(0, 3), "mirror": st.booleans()}),
+    "upright": st.fixed_dictionaries({"vertical": st.floats(-20, 20), "horizontal": st.floats(-20, 20)}),
     "straighten": st.fixed_dictionaries({"degrees": st.floats(-45, 45)}),
     "crop": st.just({"x": 0.1, "y": 0.2, "width": 0.5, "height": 0.7}),
     "white_balance": st.one_of(
@@ -147,6 +149,72 @@ def test_changing_the_angle_carries_the_crop_over(at) -> None:
     assert back.operation("crop").parameters == pytest.approx(crop)
     named = change(recipe, {"straighten": None, "crop": crop}, at=at, size=(4000, 3000))
     assert named.operation("crop").parameters == crop
+
+
+ORIENTATIONS = st.fixed_dictionaries({"quarter_turns": st.integers(0, 3), "mirror": st.booleans()})
+
+
+def test_turning_a_picture_turns_what_was_done_to_it(at) -> None:
+    crop = {"x": 0.7, "y": 0.4, "width": 0.2, "height": 0.3}
+    recipe = new_recipe(HASH, SUGGESTIONS, {"crop": crop, "upright": {"vertical": 5, "horizontal": 2}}, at=at)
+    right = change(recipe, {"orientation": {"quarter_turns": 1}}, at=at, size=(4000, 3000))
+    assert right.operation("crop").parameters == pytest.approx({"x": 0.3, "y": 0.7, "width": 0.3, "height": 0.2})
+    assert right.operation("straighten").parameters == {"degrees": 2.0}
+    upright = right.operation("upright").parameters
+    assert (upright["vertical"], upright["horizontal"]) == (-2.0, 5.0)
+    mirrored = change(recipe, {"orientation": {"mirror": True}}, at=at, size=(4000, 3000))
+    assert mirrored.operation("crop").parameters == pytest.approx(crop | {"x": 0.1})
+    assert mirrored.operation("straighten").parameters == {"degrees": -2.0}
+    assert mirrored.operation("straighten").source is Source.AI, "a proposal that turns with the picture stays one"
+    assert "straighten" not in mirrored.user_overrides
+    upright = mirrored.operation("upright").parameters
+    assert (upright["vertical"], upright["horizontal"]) == (5.0, -2.0)
+    # Off and on again, it still fits the picture as it lies.
+    again = change(change(mirrored, {"straighten": None}, at=at), {"straighten": "suggested"}, at=at)
+    assert again.operation("straighten").parameters == {"degrees": -2.0}
+    back = change(mirrored, {"orientation": None}, at=at, size=(4000, 3000))
+    assert back.operation("straighten").parameters == {"degrees": 2.0}
+    assert back.operation("crop").parameters == pytest.approx(crop)
+
+
+def test_perspective_takes_the_photos_own_focal_length(at) -> None:
+    recipe = new_recipe(HASH, [], at=at, ai_metadata={"focal_length_35mm": 24.0})
+    assert change(recipe, {"upright": {"vertical": 5}}, at=at).operation("upright").parameters == {
+        "vertical": 5.0,
+        "horizontal": 0.0,
+        "focal_length_35mm": 24.0,
+    }
+    named = change(recipe, {"upright": {"vertical": 5, "focal_length_35mm": 50}}, at=at)
+    assert named.operation("upright").parameters["focal_length_35mm"] == 50.0
+    unknown = change(new_recipe(HASH, [], at=at), {"upright": {"vertical": 5}}, at=at)
+    assert unknown.operation("upright").parameters["focal_length_35mm"] == 35.0
+
+
+def test_turning_and_straightening_at_once_keeps_the_crop_on_its_spot(at) -> None:
+    crop = {"x": 0.7, "y": 0.4, "width": 0.2, "height": 0.2}
+    recipe = new_recipe(HASH, [], {"crop": crop}, at=at, ai_metadata={"size": [4000, 3000]})
+    one = change(recipe, {"orientation": {"quarter_turns": 1}, "straighten": {"degrees": 3}}, at=at)
+    two = change(recipe, {"straighten": {"degrees": 3}}, at=at)
+    two = change(two, {"orientation": {"quarter_turns": 1}}, at=at)
+    assert one.operation("crop").parameters == pytest.approx(two.operation("crop").parameters)
+
+
+@given(ORIENTATIONS, ORIENTATIONS, st.floats(-20, 20), st.floats(-10, 10), st.floats(-10, 10))
+def test_every_way_of_turning_comes_back(first, second, degrees, vertical, horizontal) -> None:
+    crop = {"x": 0.7, "y": 0.4, "width": 0.2, "height": 0.3}
+    steps = {
+        "crop": crop,
+        "straighten": {"degrees": degrees},
+        "upright": {"vertical": vertical, "horizontal": horizontal},
+        "orientation": first,
+    }
+    at = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
+    recipe = new_recipe(HASH, SUGGESTIONS, steps, at=at, ai_metadata={"size": [4000, 3000]})
+    there = change(recipe, {"orientation": second}, at=at)
+    back = change(there, {"orientation": first}, at=at)
+    for operation in recipe.operations:
+        found = back.operation(operation.type).parameters
+        assert found == pytest.approx(operation.parameters, abs=1e-9)
 
 
 def test_a_wrong_patch_is_refused_with_its_field(at) -> None:

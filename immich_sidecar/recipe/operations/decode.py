@@ -26,13 +26,17 @@ class DecodeParameters(Parameters):
 
     #: `as_shot`: the camera's measurement; `auto`: grey world by LibRaw; `daylight`: fixed multipliers.
     white_balance: Literal["as_shot", "auto", "daylight"] = "as_shot"
-    #: `clip`: saturated channels make white; `blend`, `reconstruct`: LibRaw's ways to rebuild them.
+    #: `clip`: saturated channels make white; `blend` keeps the brightness of what is left of them, `reconstruct`
+    #: also guesses their colour from the bright parts around; for sensors other than Bayer's: LibRaw's ways.
     highlight: Literal["clip", "blend", "reconstruct"] = "clip"
     #: Exposure before the curve, in EV.
     baseline_ev: float = Field(0.0, ge=-5.0, le=5.0)
     #: Points [scene-linear 0..16, display-linear 0..1], 2 to 64 of them, the first numbers rising, the second
     #: never falling; beyond the ends their values hold. Empty: a straight line, cut at 1.
     tone_curve: tuple[tuple[float, float], ...] = Field((), max_length=64)
+    #: How the values of a Bayer sensor become colours: `best` finds more detail, `fast` takes a little less time.
+    #: Absent means `best`. For other sensors LibRaw interpolates, in one pass or in three.
+    demosaic: Literal["fast", "best"] = "best"
     #: White-balanced camera RGB to linear sRGB, rows first; null: what LibRaw knows of the camera.
     colour_matrix: Matrix | None = None
 
@@ -60,8 +64,9 @@ def _plan(parameters: DecodeParameters, plan: Plan) -> Plan:
             baseline_ev=parameters.baseline_ev,
             tone_curve=parameters.tone_curve,
             colour_matrix=parameters.colour_matrix,
+            demosaic=parameters.demosaic,
         ),
     )
 
 
-OPERATION = OperationType("decode", 10, DecodeParameters, _plan)
+OPERATION = OperationType("decode", 10, DecodeParameters, _plan, is_of_photo=True)

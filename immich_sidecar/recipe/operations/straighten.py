@@ -6,6 +6,7 @@ from pydantic import Field
 
 from immich_sidecar.recipe.operation_type import OperationType, Parameters
 from immich_sidecar.recipe.plan import Plan
+from immich_sidecar.recipe.relative import Numbers
 
 
 class StraightenParameters(Parameters):
@@ -19,4 +20,4 @@ def _plan(parameters: StraightenParameters, plan: Plan) -> Plan:
     return replace(plan, geometry=replace(plan.geometry, degrees=parameters.degrees))
 
 
-OPERATION = OperationType("straighten", 40, StraightenParameters, _plan)
+OPERATION = OperationType("straighten", 40, StraightenParameters, _plan, Numbers(StraightenParameters))

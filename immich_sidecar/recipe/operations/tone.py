@@ -6,6 +6,7 @@ from pydantic import Field
 
 from immich_sidecar.recipe.operation_type import OperationType, Parameters
 from immich_sidecar.recipe.plan import Plan
+from immich_sidecar.recipe.relative import Numbers
 
 
 class ToneParameters(Parameters):
@@ -35,4 +36,4 @@ def _plan(parameters: ToneParameters, plan: Plan) -> Plan:
     return replace(plan, colour=replace(plan.colour, **parameters.model_dump()))
 
 
-OPERATION = OperationType("tone", 80, ToneParameters, _plan)
+OPERATION = OperationType("tone", 80, ToneParameters, _plan, Numbers(ToneParameters))
