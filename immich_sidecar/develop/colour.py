@@ -1,123 +1,293 @@
-"""Colour in one pass: code values to linear light, balance, exposure, curves, local light, code values."""
+"""Colour in one pass: code values to linear light, balance, exposure, curves, local light, saturation, code values."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_sidecar.develop.curves import black_white_contrast, display_curve, local_gain, scene_to_display
+from immich_sidecar.develop import bayer
+from immich_sidecar.develop.bayer import Mosaic
+from immich_sidecar.develop.curves import (
+    black_white_contrast,
+    display_curve,
+    linear_curve,
+    local_gain,
+    scene_to_display,
+)
 from immich_sidecar.develop.decode import Decoded
-from immich_sidecar.develop.kernels import colour_kernel
+from immich_sidecar.develop.icc import ColourSpace
 from immich_sidecar.develop.proxy import shrunk
+from immich_sidecar.develop.tints import grey_weights, oklab_matrices, toned_greys
 from immich_sidecar.develop.white import balance_in
-from immich_sidecar.recipe.plan import ColourPlan, Plan
+from immich_sidecar.recipe.plan import ColourPlan, LutPlan, Plan
 
-_LEVELS = 65536
 #: Longer side of the map from which `shadows` and `highlights` learn the surroundings of a pixel; the radius
 #: of those in its pixels; and how much a surface may vary (display scale, squared) and still be smoothed.
-_MAP_EDGE, _MAP_RADIUS, _MAP_VARIANCE = 512, 20, 0.01
+MAP_EDGE, _MAP_RADIUS, _MAP_VARIANCE = 512, 20, 0.01
+_NOTHING = np.zeros((1, 1), np.float32)
 
 
-def coloured(decoded: Decoded, pixels: NDArray[Any], plan: Plan, *, in_place: bool = False) -> NDArray[np.uint8]:
+@dataclass(frozen=True, eq=False)
+class Falloff:
+    """How the light of a lens falls off towards the corners."""
+
+    #: What linear light is multiplied by, evenly over the squared distance 0..1 from the optical centre (at least
+    #: two numbers; beyond, the last one holds). `float32`.
+    factors: NDArray[np.float32]
+    #: 3x3: pixel (x, y, 1) of the picture that is coloured (the centre of its first pixel is (0, 0)) to coordinates
+    #: (u, v, w); the squared distance is (u^2 + v^2) / w^2.
+    to_centre: NDArray[np.float64]
+
+
+class ColourPass:
+    """The colour part of a plan, made ready for the pixels of one picture, which may come in strips.
+
+    Parameters
+    ----------
+    plan
+        What to do.
+    space
+        The colour space of the pixels and of the result.
+    size
+        Width and height of the picture.
+    headroom
+        What 65535 stands for in linear `uint16` pixels, and the largest value of linear `float32` ones.
+    is_linear
+        Whether pixels are scene-linear (RAW) instead of code values.
+    small
+        The whole picture as `run` would get it, shrunk to about `MAP_EDGE`; needed for shadows and highlights
+        (see `needs_small`).
+    falloff
+        Of the lens, where it is to be undone.
+    deep
+        Whether code values of 16 bits are made, in place of 8.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        space: ColourSpace,
+        size: tuple[int, int],
+        *,
+        headroom: float = 1.0,
+        is_linear: bool = False,
+        small: NDArray[Any] | None = None,
+        falloff: Falloff | None = None,
+        deep: bool = False,
+    ) -> None:
+        from immich_sidecar.develop.kernels import GAIN_STEPS, ROOT_STEPS, Stages
+
+        colour, decode = plan.colour, plan.decode
+        self._space, self._headroom, self._is_linear = space, headroom, is_linear
+        self._tables: dict[int, NDArray[np.float32]] = {}
+        light = (np.arange(ROOT_STEPS + 1) / (ROOT_STEPS - 1)) ** 2
+        is_local = needs_small(plan)
+        to_picture = decode if is_linear else None
+        curve = scene_to_display(light * headroom, colour.ev, to_picture, headroom, colour.brightest)
+        if not is_local:
+            curve = black_white_contrast(curve, colour)
+        second = black_white_contrast(light, colour)
+        codes = np.linspace(0.0, 65535.0 if deep else 255.0, len(space.curves[0]))
+        encoding = np.stack([np.interp(light, one, codes) for one in space.curves])
+        matrix = balance_in(space, colour, plan.decode.colour_matrix if plan.decode else None)
+        to_cones, from_cones = oklab_matrices(space)
+        grey = colour.monochrome
+        lut = colour.lut
+        same = np.eye(3, dtype=np.float32)
+        self._stages = Stages(
+            width=size[0],
+            height=size[1],
+            has_falloff=falloff is not None,
+            falloff=_NOTHING[0] if falloff is None else _padded(falloff.factors),
+            falloff_map=same if falloff is None else falloff.to_centre.astype(np.float32),
+            has_before=decode is not None and decode.colour_matrix is not None,
+            before=np.array(decode.colour_matrix, np.float32) if decode and decode.colour_matrix else same,
+            has_balance=matrix is not None,
+            balance=same if matrix is None else matrix.astype(np.float32),
+            top=float(headroom),
+            has_first=bool(is_linear or np.abs(curve - light).max() > 0.0),
+            first=curve.astype(np.float32),
+            is_local=False,
+            map_a=_NOTHING,
+            map_b=_NOTHING,
+            luminance=space.luminance.astype(np.float32),
+            display=display_curve(light).astype(np.float32),
+            gains=local_gain(np.linspace(0.0, 1.0, GAIN_STEPS), colour).astype(np.float32),
+            has_second=is_local and bool(colour.black or colour.white or colour.contrast),
+            second=second.astype(np.float32),
+            has_saturation=bool(colour.saturation or colour.vibrance),
+            saturation=1.0 + colour.saturation / 100.0,
+            vibrance=colour.vibrance / 100.0,
+            to_cones=to_cones,
+            from_cones=from_cones,
+            is_monochrome=grey is not None,
+            weights=_NOTHING[0] if grey is None else grey_weights(space, grey),
+            grey_amount=1.0 if grey is None else grey.amount,
+            toning=_NOTHING if grey is None else toned_greys(space, grey, light[:-1]),
+            has_lut=lut is not None and lut.strength > 0.0,
+            lut=_NOTHING.reshape(1, 1, 1, 1) if lut is None else _table(lut),
+            lut_strength=0.0 if lut is None else lut.strength,
+            to_srgb=space.to_srgb.astype(np.float32),
+            from_srgb=np.linalg.inv(space.to_srgb).astype(np.float32),
+            undisplay=linear_curve(np.arange(ROOT_STEPS + 1) / (ROOT_STEPS - 1)).astype(np.float32),
+            encoding=encoding.astype(np.float32) if deep else np.round(encoding[:, :-1]).astype(np.uint8),
+        )
+        if is_local:
+            if small is None:
+                raise ValueError("shadows and highlights need a small picture")
+            map_a, map_b = self._surroundings(np.ascontiguousarray(small))
+            self._stages = self._stages._replace(is_local=True, map_a=map_a, map_b=map_b)
+
+    def run(self, pixels: NDArray[Any], out: NDArray[Any], *, first_row: int = 0) -> None:
+        """Colour a strip.
+
+        Parameters
+        ----------
+        pixels
+            Rows of the picture from `first_row` on, shape (rows, width, 3): code values (`uint8` or `uint16`), or
+            linear light (`uint16` with 65535 for the headroom, or `float32` with 1.0 for saturation).
+        out
+            `uint8` (where deep, `uint16`), of the same shape; may be `pixels`.
+        """
+        self._run(pixels, out, first_row, self._stages)
+
+    def run_planes(self, planes: NDArray[np.float32], out: NDArray[Any], *, first_row: int = 0) -> None:
+        """Colour a strip of linear light whose channels lie apart: `planes` (3, rows, width), else as `run`."""
+        from immich_sidecar.develop.kernels import colour_planes
+
+        colour_planes(planes, first_row, self._stages, out)
+
+    def _run(self, pixels: NDArray[Any], out: NDArray[Any], first_row: int, stages: Any) -> None:
+        from immich_sidecar.develop.kernels import colour_codes, colour_light
+
+        if self._is_linear:
+            scale = 1.0 if pixels.dtype == np.float32 else self._headroom / 65535.0
+            colour_light(pixels, np.float32(scale), first_row, stages, out)
+            return
+        levels = 65536 if pixels.dtype == np.uint16 else 256
+        if levels not in self._tables:
+            self._tables[levels] = self._space.decoding(levels)
+        colour_codes(pixels, self._tables[levels], first_row, stages, out)
+
+    def _surroundings(self, small: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Maps a, b with base = a * display + b: a guided filter of the brightness by itself.
+
+        He and Sun, "Fast Guided Filter" (2015): the coefficients come from a small picture and are applied to
+        the large one, so edges stay as sharp as they are there.
+        """
+        import cv2
+
+        height, width = small.shape[:2]
+        stages = self._stages
+        to_small = np.diag([stages.width / width, stages.height / height, 1.0])
+        # Pixel centres: x of the picture is (x of the small one + 0.5) * ratio - 0.5.
+        to_small[:2, 2] = 0.5 * (np.diag(to_small)[:2] - 1.0)
+        straight = np.stack([np.round(stages.display[:-1] * 255.0).astype(np.uint8)] * 3)
+        seen = np.empty(small.shape, np.uint8)
+        first = stages._replace(
+            width=width,
+            height=height,
+            falloff_map=(stages.falloff_map @ to_small).astype(np.float32),
+            has_second=False,
+            has_saturation=False,
+            is_monochrome=False,
+            has_lut=False,
+            encoding=straight,
+        )
+        self._run(small, seen, 0, first)
+        linear = linear_curve(seen / 255.0).astype(np.float32)
+        value = display_curve((linear @ stages.luminance).astype(np.float64)).astype(np.float32)
+        size = (2 * _MAP_RADIUS + 1, 2 * _MAP_RADIUS + 1)
+
+        def mean(array: NDArray[Any]) -> NDArray[Any]:
+            blurred: NDArray[Any] = cv2.blur(array, size, borderType=cv2.BORDER_REFLECT_101)
+            return blurred
+
+        if min(value.shape) < 2:
+            return np.zeros_like(value), value
+        average = mean(value)
+        variance = np.maximum(mean(value * value) - average * average, 0.0)
+        a = variance / (variance + _MAP_VARIANCE)
+        b = average * (1.0 - a)
+        return np.ascontiguousarray(mean(a), np.float32), np.ascontiguousarray(mean(b), np.float32)
+
+
+def coloured(
+    decoded: Decoded,
+    pixels: NDArray[Any],
+    plan: Plan,
+    *,
+    in_place: bool = False,
+    falloff: Falloff | None = None,
+    deep: bool = False,
+) -> NDArray[Any]:
     """Apply the colour part of a plan to pixels of a decoded file.
 
     `pixels` are those of `decoded` after geometry, `uint8` or `uint16` (height, width, 3). The result is
-    `uint8` in the colour space of the file. Nothing is done, and nothing copied, where nothing is asked;
-    `in_place` allows to overwrite `pixels`.
+    `uint8` (with `deep`, `uint16`) in the colour space of the file. Nothing is done, and nothing copied, where
+    nothing is asked; `in_place` allows to overwrite `pixels`. `falloff` is in pixels of `pixels`. Of a
+    decoded file with a mosaic all of its pixels are coloured, before geometry.
     """
-    colour = plan.colour
-    if not decoded.is_linear and pixels.dtype == np.uint8 and is_neutral(colour):
-        return pixels
-    space = decoded.space
-    tables = _tables(decoded, pixels.dtype == np.uint16)
-    before = np.eye(3)
-    if plan.decode is not None and plan.decode.colour_matrix is not None:
-        before = np.array(plan.decode.colour_matrix)
-    matrix = balance_in(space, colour)
-    light = np.linspace(0.0, decoded.headroom, _LEVELS)
-    decode = plan.decode if decoded.is_linear else None
-    first = scene_to_display(light, colour.ev, decode, decoded.headroom)
-    is_local = bool(colour.shadows or colour.highlights)
-    even = np.linspace(0.0, 1.0, _LEVELS)
-    second = black_white_contrast(even, colour)
-    has_second = is_local and bool(colour.black or colour.white or colour.contrast)
-    if not is_local:
-        first = black_white_contrast(first, colour)
-    common = (
-        tables,
-        before.astype(np.float32),
-        plan.decode is not None and plan.decode.colour_matrix is not None,
-        (np.eye(3) if matrix is None else matrix).astype(np.float32),
-        matrix is not None,
-        float(decoded.headroom),
+    if decoded.mosaic is not None:
+        return _coloured_mosaic(decoded, decoded.mosaic, plan, falloff, deep)
+    depth = np.uint16 if deep else np.uint8
+    can_stay = deep or pixels.dtype == np.uint8
+    if not decoded.is_linear and can_stay and falloff is None and is_neutral(plan.colour):
+        return pixels if pixels.dtype == depth else pixels.astype(np.uint16) * np.uint16(257)
+    pixels = np.ascontiguousarray(pixels)
+    whole = ColourPass(
+        plan,
+        decoded.space,
+        (pixels.shape[1], pixels.shape[0]),
+        headroom=decoded.headroom,
+        is_linear=decoded.is_linear,
+        small=shrunk(pixels, MAP_EDGE) if needs_small(plan) else None,
+        falloff=falloff,
+        deep=deep,
     )
-    display = display_curve(even).astype(np.float32)
-    nothing = np.zeros((1, 1), np.float32)
-    luminance = space.luminance.astype(np.float32)
-    gains = local_gain(np.linspace(0.0, 1.0, 1024), colour).astype(np.float32)
-    kernel = colour_kernel()
-    map_a = map_b = nothing
-    if is_local:
-        small = np.ascontiguousarray(shrunk(pixels, _MAP_EDGE))
-        seen = np.empty(small.shape, np.uint8)
-        straight = np.stack([np.round(display * 255.0).astype(np.uint8)] * 3)
-        kernel(
-            *(small, *common, first.astype(np.float32), False, nothing, nothing, luminance, display, gains),
-            *(even.astype(np.float32), False, straight, seen),
-        )
-        map_a, map_b = (_widened(m, pixels.shape[1]) for m in _surroundings(seen, luminance))
-    out = pixels if in_place and pixels.dtype == np.uint8 else np.empty(pixels.shape, np.uint8)
-    kernel(
-        *(np.ascontiguousarray(pixels), *common, first.astype(np.float32), is_local, map_a, map_b),
-        *(luminance, display, gains, second.astype(np.float32), has_second, space.encoding, out),
-    )
+    out = pixels if in_place and pixels.dtype == depth else np.empty(pixels.shape, depth)
+    whole.run(pixels, out)
     return out
+
+
+def _coloured_mosaic(decoded: Decoded, mosaic: Mosaic, plan: Plan, falloff: Falloff | None, deep: bool) -> NDArray[Any]:
+    height, width = mosaic.frame[2:]
+    whole = ColourPass(
+        plan,
+        decoded.space,
+        (width, height),
+        headroom=mosaic.headroom,
+        is_linear=True,
+        small=shrunk(bayer.binned(mosaic), MAP_EDGE) if needs_small(plan) else None,
+        falloff=falloff,
+        deep=deep,
+    )
+    out: NDArray[Any] = np.empty((height, width, 3), np.uint16 if deep else np.uint8)
+    for first, rows in bayer.strips(mosaic):
+        whole.run_planes(rows, out[first : first + rows.shape[1]], first_row=first)
+    return out
+
+
+def needs_small(plan: Plan) -> bool:
+    """Whether a `ColourPass` of the plan needs a small picture."""
+    return bool(plan.colour.shadows or plan.colour.highlights)
 
 
 def is_neutral(colour: ColourPlan) -> bool:
     """Whether nothing is asked of colour."""
     same = colour.gains is None or set(colour.gains) == {1.0}
     same = same and colour.temperature in (None, 6500.0) and not colour.tint
+    same = same and colour.monochrome is None and (colour.lut is None or not colour.lut.strength)
     rest = (colour.ev, colour.black, colour.white, colour.shadows, colour.highlights, colour.contrast)
-    return same and not any(rest)
+    return same and not any((*rest, colour.saturation, colour.vibrance))
 
 
-def _tables(decoded: Decoded, is_deep: bool) -> NDArray[np.float32]:
-    if decoded.is_linear:
-        line = np.linspace(0.0, decoded.headroom, _LEVELS).astype(np.float32)
-        return np.stack([line] * 3)
-    return decoded.space.decoding(_LEVELS if is_deep else 256)
+def _padded(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A table with its last value once more, so that interpolation may read one behind the end."""
+    return np.append(table, table[-1]).astype(np.float32)
 
 
-def _widened(small: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    import cv2
-
-    wide = cv2.resize(small, (width, small.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(wide, np.float32)
-
-
-def _surroundings(
-    seen: NDArray[np.uint8], luminance: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Maps a, b with base = a * display + b: a guided filter of the brightness by itself.
-
-    He and Sun, "Fast Guided Filter" (2015): the coefficients come from a small picture and are applied to
-    the large one, so edges stay as sharp as they are there.
-    """
-    import cv2
-
-    linear = ((seen.astype(np.float32) / 255.0 + 0.055) / 1.055) ** 2.4
-    value = display_curve((linear @ luminance).astype(np.float64)).astype(np.float32)
-    size = (2 * _MAP_RADIUS + 1, 2 * _MAP_RADIUS + 1)
-
-    def mean(array: NDArray[Any]) -> NDArray[Any]:
-        blurred: NDArray[Any] = cv2.blur(array, size, borderType=cv2.BORDER_REFLECT_101)
-        return blurred
-
-    if min(value.shape) < 2:
-        return np.zeros_like(value), value
-    average = mean(value)
-    variance = np.maximum(mean(value * value) - average * average, 0.0)
-    a = variance / (variance + _MAP_VARIANCE)
-    b = average * (1.0 - a)
-    return np.ascontiguousarray(mean(a), np.float32), np.ascontiguousarray(mean(b), np.float32)
+def _table(lut: LutPlan) -> NDArray[np.float32]:
+    values = np.frombuffer(lut.values, "<f4").astype(np.float32)
+    return values.reshape(lut.size, lut.size, lut.size, 3)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from immich_sidecar.develop import jpeg, raw, tiff
+from immich_sidecar.develop import jpeg, jxl, raw, tiff
 from immich_sidecar.develop.damage import told_as_damage
 from immich_sidecar.develop.formats import Format, has_raw_name
-from immich_sidecar.develop.icc import profile_name
+from immich_sidecar.develop.icc import H273_PRIMARIES, matrix_profile, profile_name
 from immich_sidecar.develop.tiff import Exif
 from immich_sidecar.errors import UndecodableError, UnsupportedError
 
@@ -78,6 +78,8 @@ def read_contents(path: Path, found: Format, data: mmap.mmap) -> Contents:
                     raise
     if found is Format.HEIC:
         return _heic(path, data)
+    if found is Format.JXL:
+        return _jxl(path, data)
     return _by_pillow(path, found, data)
 
 
@@ -179,6 +181,32 @@ def _heic(path: Path, data: mmap.mmap) -> Contents:
         bit_depth=int(info.get("bit_depth") or 8),
         primaries=primaries,
         transfer=transfer,
+    )
+
+
+def _jxl(path: Path, data: mmap.mmap) -> Contents:
+    parts = jxl.read_parts(data)
+    try:
+        header = jxl.read_header(parts.codestream)
+    except (ValueError, KeyError) as error:
+        raise UndecodableError(f"{path.name} is damaged: {error}.") from None
+    turned = header.orientation >= 5
+    known = H273_PRIMARIES.get(header.primaries)
+    return Contents(
+        Format.JXL,
+        width=header.height if turned else header.width,
+        height=header.width if turned else header.height,
+        # libjxl turns the picture upright by the codestream's own orientation; the tag in EXIF repeats it.
+        orientation=1,
+        exif=tiff.read(io.BytesIO(parts.exif)),
+        exif_block=parts.exif,
+        xmp=parts.xmp,
+        icc=matrix_profile(known) if known and not header.has_icc else b"",
+        bit_depth=header.bit_depth,
+        primaries=header.primaries,
+        transfer=header.transfer,
+        frames=2 if header.is_animation else 1,
+        has_iso_gain_map=parts.has_gain_map,
     )
 
 

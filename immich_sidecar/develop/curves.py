@@ -34,11 +34,12 @@ def linear_curve(display: Curve) -> Curve:
     return np.where(x <= 0.04045, x / 12.92, np.power((x + 0.055) / 1.055, 2.4))
 
 
-def exposure_curve(linear: Curve, ev: float, top: float = 1.0) -> Curve:
-    """Linear light times 2^ev, with 0 and `top` keeping their places.
+def exposure_curve(linear: Curve, ev: float, top: float = 1.0, brightest: float = 1.0) -> Curve:
+    """Linear light times 2^ev, with 0 keeping its place.
 
-    Brightening is a plain product up to `KNEE` and a hyperbola of the same slope from there to `top`;
-    darkening is the inverse function of brightening by the same amount.
+    Brightening is a plain product up to `KNEE` and a hyperbola of the same slope from there on, which leads what
+    is `brightest` (as a part of `top`) to `top`; where the product does not lead it beyond, there is no hyperbola.
+    Darkening is the inverse function of brightening by the same amount.
     """
     gain = 2.0 ** abs(ev)
     if ev == 0.0:
@@ -46,12 +47,14 @@ def exposure_curve(linear: Curve, ev: float, top: float = 1.0) -> Curve:
     product: Curve = linear * gain
     knee = KNEE * top
     # u counts from the knee in units of the room above it; at the end of the range it is `last`.
-    last = (gain * top - knee) / (top - knee)
+    last = (gain * top * brightest - knee) / (top - knee)
+    if last <= 1.0:
+        return np.minimum(product, top) if ev > 0 else np.asarray(linear / gain)
     bend = 1.0 - 1.0 / last
     if ev > 0:
         u = np.maximum(product - knee, 0.0) / (top - knee)
         rolled: Curve = knee + (top - knee) * u / (1.0 + bend * u)
-        return np.where(product <= knee, product, rolled)
+        return np.where(product <= knee, product, np.minimum(rolled, top))
     t = np.clip((linear - knee) / (top - knee), 0.0, 1.0)
     unrolled: Curve = np.where(linear <= knee, linear, knee + (top - knee) * t / (1.0 - bend * t))
     return np.asarray(unrolled / gain)
@@ -85,9 +88,9 @@ def tone_curve(linear: Curve, points: tuple[tuple[float, float], ...]) -> Curve:
     return clipped
 
 
-def scene_to_display(linear: Curve, ev: float, decode: DecodePlan | None, top: float) -> Curve:
+def scene_to_display(linear: Curve, ev: float, decode: DecodePlan | None, top: float, brightest: float = 1.0) -> Curve:
     """Exposure, and for RAW the baseline and the tone curve: linear light in, display-linear 0..1 out."""
-    exposed = exposure_curve(linear, ev, top)
+    exposed = exposure_curve(linear, ev, top, brightest)
     if decode is None:
         return np.clip(exposed, 0.0, 1.0)
     return tone_curve(exposed * 2.0**decode.baseline_ev, decode.tone_curve)

@@ -21,6 +21,9 @@ _DAMAGE = (
     struct.error,
 )
 
+#: What decoders say in words of their own, and what it means.
+_PLAIN = {"JXL_DEC_NEED_MORE_INPUT": "it ends too early"}
+
 
 @contextmanager
 def told_as_damage(path: Path) -> Iterator[None]:
@@ -50,4 +53,5 @@ def told_as_damage(path: Path) -> Iterator[None]:
 
 
 def _said(error: Exception) -> str:
-    return (str(error) or type(error).__name__).rstrip(".")
+    said = (str(error) or type(error).__name__).rstrip(".")
+    return next((plain for words, plain in _PLAIN.items() if words in said), said)

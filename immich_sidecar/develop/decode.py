@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_sidecar.develop import jpeg, raw
+from immich_sidecar.develop import jpeg, jxl, raw, tiff
+from immich_sidecar.develop.bayer import Mosaic
+from immich_sidecar.develop.camera import Camera
 from immich_sidecar.develop.damage import told_as_damage
-from immich_sidecar.develop.icc import ColourSpace, named_space, read_profile
+from immich_sidecar.develop.icc import H273_PRIMARIES, ColourSpace, named_space, read_profile
 from immich_sidecar.develop.probe import FileFacts
 from immich_sidecar.errors import UndecodableError, UnsupportedError
 from immich_sidecar.recipe.plan import DecodePlan
@@ -29,14 +31,13 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 #: before a restart marker, where it means lost data), and odd parameters of a scan.
 _HARMLESS = re.compile(r"extraneous bytes before marker 0x(d9|da|c4|dd)|Invalid SOS parameters|Adobe color")
 _WITH_ALPHA = ("RGBA", "RGBa", "PA", "LA", "La")
-_H273_PRIMARIES = {1: "sRGB", 9: "Rec. 2020", 12: "Display P3"}
 
 
 @dataclass(frozen=True)
 class Decoded:
     """Pixels of a file as stored, before orientation."""
 
-    #: Shape (height, width, 3).
+    #: Shape (height, width, 3); with a `mosaic`, only the shape (height, width).
     pixels: Pixels
     #: The space they are in; for RAW, linear sRGB is meant and the profile is that of the output.
     space: ColourSpace
@@ -48,6 +49,10 @@ class Decoded:
     is_linear: bool = False
     #: What 65535 stands for in scene-linear pixels; 1.0 is sensor saturation.
     headroom: float = 1.0
+    #: How the values of a Bayer sensor become linear colours; None where `pixels` are colours.
+    mosaic: Mosaic | None = None
+    #: RAW: what is known of the camera's colours.
+    camera: Camera | None = None
 
 
 def decode(
@@ -56,11 +61,13 @@ def decode(
     *,
     decode_plan: DecodePlan | None = None,
     at_least: int | None = None,
+    keep_mosaic: bool = False,
 ) -> Decoded:
     """Decode a file.
 
     `at_least` allows a smaller picture whose longer side is still that many pixels, where the format makes
-    one faster (JPEG, RAW).
+    one faster (JPEG, RAW). `keep_mosaic` leaves the values of a Bayer sensor as they are (see `Decoded.mosaic`),
+    so that a large picture need never lie in memory in linear light.
 
     Raises
     ------
@@ -70,11 +77,15 @@ def decode(
         If its kind is not supported.
     """
     if facts.is_raw:
-        return _raw(path, facts, decode_plan or DecodePlan(), at_least)
+        return _raw(path, facts, decode_plan or DecodePlan(), at_least, keep_mosaic)
     if facts.format == "jpeg":
         return _jpeg(path, facts, at_least)
     if facts.format == "heic":
         return _heic(path, facts)
+    if facts.format == "jxl":
+        return _jxl(path, facts)
+    if facts.bit_depth > 8 and facts.format == "avif":
+        return _deep_avif(path, facts)
     if facts.bit_depth == 16 and facts.format in ("png", "tiff"):
         deep = _deep(path, facts)
         if deep:
@@ -91,10 +102,20 @@ def display_space(name: str = "sRGB") -> ColourSpace:
     return _named(name)
 
 
-def _raw(path: Path, facts: FileFacts, plan: DecodePlan, at_least: int | None) -> Decoded:
+def _raw(path: Path, facts: FileFacts, plan: DecodePlan, at_least: int | None, keep_mosaic: bool) -> Decoded:
     width, height = _stored_size(facts)
     half = at_least is not None and max(width, height) >= 2 * at_least
-    linear = raw.linear_pixels(path, plan, half_size=half)
+    linear = raw.read_pixels(path, plan, half_size=half, keep_mosaic=keep_mosaic)
+    if isinstance(linear, Mosaic):
+        return Decoded(
+            np.broadcast_to(np.uint16(0), linear.frame[2:]),
+            _named("sRGB"),
+            facts.orientation,
+            (width, height),
+            is_linear=True,
+            headroom=linear.headroom,
+            mosaic=linear,
+        )
     return Decoded(
         linear.pixels,
         _named("sRGB"),
@@ -102,6 +123,7 @@ def _raw(path: Path, facts: FileFacts, plan: DecodePlan, at_least: int | None) -
         (width, height),
         is_linear=True,
         headroom=linear.headroom,
+        camera=linear.camera,
     )
 
 
@@ -134,30 +156,64 @@ def _jpeg(path: Path, facts: FileFacts, at_least: int | None) -> Decoded:
 
 
 def _is_adobe_rgb(header: jpeg.Header) -> bool:
-    """Whether EXIF says Adobe RGB in the way of DCF: an uncalibrated space and interoperability index R03."""
-    from immich_sidecar.develop import tiff
-
-    if header.icc or not header.exif:
-        return False
-    exif = tiff.read(io.BytesIO(header.exif))
-    return exif.exif.number(0xA001) in (2, 65535) and exif.interop.text(1) == "R03"
+    return not header.icc and bool(header.exif) and tiff.read(io.BytesIO(header.exif)).is_adobe_rgb
 
 
 def _heic(path: Path, facts: FileFacts) -> Decoded:
     import pillow_heif
 
     with told_as_damage(path):
-        heif = pillow_heif.open_heif(path, convert_hdr_to_8bit=True)
-        mode = heif.mode
+        heif = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
         pixels = np.asarray(heif)
+        depth = int(heif.info.get("bit_depth") or 8)
         icc = heif.info.get("icc_profile") or b""
         nclx = heif.info.get("nclx_profile") or {}
-    if mode in ("RGBA", "RGBa"):
-        pixels = _over_white(pixels)
-    elif mode in ("L", "LA"):
-        pixels = np.repeat(pixels.reshape(*pixels.shape[:2], -1)[..., :1], 3, axis=2)
+    if pixels.dtype == np.uint16:
+        # The bits stand at the upper end of 16.
+        pixels = _stretched(pixels, ((1 << depth) - 1) << (16 - depth))
     primaries = int(nclx.get("color_primaries", 2)) if isinstance(nclx, dict) else 2
-    return _managed(np.ascontiguousarray(pixels[..., :3]), icc, facts, primaries=primaries)
+    return _managed(_three_channels(pixels), icc, facts, primaries=primaries)
+
+
+def _jxl(path: Path, facts: FileFacts) -> Decoded:
+    data = path.read_bytes()
+    with told_as_damage(path):
+        header = jxl.read_header(jxl.read_parts(data).codestream)
+        pixels = jxl.decoded(data)
+        named = header.transfer == jxl.SRGB_TRANSFER and header.primaries in H273_PRIMARIES and not header.has_icc
+        icc = b"" if named else jxl.profile(data)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        # Light beyond white, which floating point can hold, is cut.
+        pixels = (np.clip(pixels, 0.0, 1.0) * 65535.0 + 0.5).astype(np.uint16)
+    return _managed(_three_channels(pixels), icc, facts, primaries=header.primaries)
+
+
+def _deep_avif(path: Path, facts: FileFacts) -> Decoded:
+    import imagecodecs
+
+    with told_as_damage(path):
+        pixels = np.asarray(imagecodecs.avif_decode(path.read_bytes(), index=0, numthreads=1))
+    if pixels.dtype == np.uint16:
+        pixels = _stretched(pixels, (1 << facts.bit_depth) - 1)
+    icc = _pillow_icc(path)
+    primaries = 2 if icc else _nclx_primaries(path)
+    return _managed(_three_channels(pixels), icc, facts, primaries=primaries)
+
+
+def _stretched(pixels: Any, top: int) -> Any:
+    """Code values of up to `top` over all of 16 bits."""
+    table = np.minimum(np.arange(65536, dtype=np.uint64) * 65535 + top // 2, 65535 * top) // top
+    return table.astype(np.uint16)[pixels]
+
+
+def _three_channels(pixels: Any) -> Any:
+    """Grey, grey with alpha, or RGB with alpha as RGB."""
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.shape[2] <= 2:
+        alpha = pixels[..., 1:]
+        pixels = np.concatenate([np.repeat(pixels[..., :1], 3, axis=2), alpha], axis=2)
+    return np.ascontiguousarray(_over_white(pixels) if pixels.shape[2] == 4 else pixels[..., :3])
 
 
 def _deep(path: Path, facts: FileFacts) -> Decoded | None:
@@ -234,15 +290,16 @@ def _managed(
     grey: bool = False,
 ) -> Decoded:
     """Attach the colour space, turning pixels of spaces that the engine cannot keep into sRGB."""
-    space = _named("Adobe RGB (1998)" if adobe_rgb else _H273_PRIMARIES.get(primaries, "sRGB"))
+    space = _named("Adobe RGB (1998)" if adobe_rgb else H273_PRIMARIES.get(primaries, "sRGB"))
     if icc:
         found = _space(icc)
         if found is not None:
             space = found
-        elif not grey and pixels.dtype == np.uint8:
+        elif not grey:
             from PIL import Image
 
-            return _converted(Image.fromarray(pixels), icc, facts)
+            shallow = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+            return _converted(Image.fromarray(shallow), icc, facts)
     return Decoded(pixels, space, facts.orientation, _stored_size(facts))
 
 

@@ -15,6 +15,8 @@ LARGEST_BLOCK = 65535 - 2 - 6
 _WIDTH, _HEIGHT, _COMPRESSION, _ORIENTATION = 256, 257, 259, 274
 _EXIF_IFD, _PIXEL_X, _PIXEL_Y = 0x8769, 0xA002, 0xA003
 _THUMBNAIL_AT, _THUMBNAIL_LENGTH = 513, 514
+#: A number that no tag has.
+_UNUSED = 0xFEFE
 _SHORT, _LONG = 3, 4
 _JPEG_COMPRESSION = 6
 
@@ -27,7 +29,12 @@ class _Entry:
 
 
 def patched(
-    block: bytes, *, width: int, height: int, thumbnail: Callable[[], bytes], limit: int = LARGEST_BLOCK
+    block: bytes,
+    *,
+    width: int,
+    height: int,
+    thumbnail: Callable[[], bytes],
+    limit: int = LARGEST_BLOCK,
 ) -> bytes:
     """The block for a picture of another size that stands upright.
 
@@ -35,6 +42,16 @@ def patched(
     is one, or removed where it would not fit or is of another kind. `thumbnail` is asked only if needed.
     """
     return _Block(block).patched(width, height, thumbnail, limit)
+
+
+def with_orientation(block: bytes, orientation: int) -> bytes:
+    """The block with another orientation, which is added where there is none."""
+    return _Block(block).with_orientation(orientation)
+
+
+def without_orientation(block: bytes) -> bytes:
+    """The block with another number in place of the orientation's, as long as it was."""
+    return _Block(block).without_orientation()
 
 
 class _Block:
@@ -58,6 +75,34 @@ class _Block:
         second = self._number(following_at, _LONG) if following_at else 0
         if second and not self._replace_thumbnail(second, thumbnail, limit):
             struct.pack_into(self._order + "I", self._data, following_at, 0)
+        return bytes(self._data)
+
+    def with_orientation(self, orientation: int) -> bytes:
+        if not self._order or len(self._data) < 8:
+            if orientation == 1:
+                return bytes(self._data)
+            self._data, self._order = bytearray(b"II*\0\x08\0\0\0\0\0\0\0\0\0"), "<"
+        main, following_at = self._directory(self._number(4, _LONG))
+        following = self._number(following_at, _LONG) if following_at else 0
+        if _ORIENTATION in main:
+            self._write(main[_ORIENTATION], orientation)
+        elif orientation != 1:
+            # A new first directory behind the block, with the old entries; what those point to stays in its place.
+            self._data += bytes(len(self._data) % 2)
+            table = {tag: bytes(self._data[entry.value_at - 8 : entry.value_at + 4]) for tag, entry in main.items()}
+            table[_ORIENTATION] = struct.pack(self._order + "HHIHH", _ORIENTATION, _SHORT, 1, orientation, 0)
+            struct.pack_into(self._order + "I", self._data, 4, len(self._data))
+            self._data += struct.pack(self._order + "H", len(table)) + b"".join(table[tag] for tag in sorted(table))
+            self._data += struct.pack(self._order + "I", following)
+        if following:
+            self._write(self._directory(following)[0].get(_ORIENTATION), orientation)
+        return bytes(self._data)
+
+    def without_orientation(self) -> bytes:
+        if self._order and len(self._data) >= 8:
+            entry = self._directory(self._number(4, _LONG))[0].get(_ORIENTATION)
+            if entry:
+                struct.pack_into(self._order + "H", self._data, entry.value_at - 8, _UNUSED)
         return bytes(self._data)
 
     def _replace_thumbnail(self, directory: int, thumbnail: Callable[[], bytes], limit: int) -> bool:

@@ -33,11 +33,11 @@ MEDIA_TYPES = {
     Format.WEBP: "image/webp",
     Format.HEIC: "image/heic",
     Format.AVIF: "image/avif",
+    Format.JXL: "image/jxl",
     Format.RAW: "image/x-raw",
 }
 #: Formats that can hold a photo but are not developed.
 UNSUPPORTED = {
-    Format.JXL: "JPEG XL",
     Format.JPEG2000: "JPEG 2000",
     Format.GIF: "GIF",
     Format.BMP: "BMP",

@@ -25,6 +25,8 @@ _PRIMARIES = {
     "Adobe RGB (1998)": ((0.640, 0.330), (0.210, 0.710), (0.150, 0.060)),
     "Rec. 2020": ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
 }
+#: Spaces by the number of their primaries in ITU-T H.273.
+H273_PRIMARIES = {1: "sRGB", 9: "Rec. 2020", 12: "Display P3"}
 #: Parameters g, a, b, c, d of a `para` curve of type 3.
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _ADOBE_GAMMA = 2.19921875
@@ -73,6 +75,12 @@ class ColourSpace:
         """Code value of linear light i / 65535: shape (3, 65536)."""
         linear, codes = np.linspace(0.0, 1.0, _SAMPLES), np.linspace(0.0, 255.0, _SAMPLES)
         return np.stack([np.round(np.interp(linear, curve, codes)).astype(np.uint8) for curve in self.curves])
+
+    @cached_property
+    def encoding_16(self) -> NDArray[np.uint16]:
+        """As `encoding`, in code values of 16 bits."""
+        linear, codes = np.linspace(0.0, 1.0, _SAMPLES), np.linspace(0.0, 65535.0, _SAMPLES)
+        return np.stack([np.round(np.interp(linear, curve, codes)).astype(np.uint16) for curve in self.curves])
 
 
 def rgb_to_xyz(name: str) -> NDArray[np.float64]:

@@ -1,15 +1,19 @@
 """The segments of a JPEG file (ITU-T T.81, JFIF, EXIF): what stands before the first scan."""
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 #: Frame headers: every SOF but DHT, JPG and DAC.
 _FRAMES = {0xC0 + n for n in range(16)} - {0xC4, 0xC8, 0xCC}
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP, _MPF = b"Photoshop 3.0\0", b"MPF\0"
+#: A mark that ends a scan: not a stuffed zero, a restart, or padding.
+_MARK = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _ISO_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 
 
@@ -39,7 +43,12 @@ class Header:
     @property
     def exif(self) -> bytes:
         """The TIFF structure of the EXIF segment."""
-        return next(iter(self._after(0xE1, _EXIF)), b"")
+        return next(iter(self.exif_blocks), b"")
+
+    @property
+    def exif_blocks(self) -> tuple[bytes, ...]:
+        """The TIFF structures of all EXIF segments; LibRaw lays one of its own before that of an embedded JPEG."""
+        return tuple(self._after(0xE1, _EXIF))
 
     @property
     def xmp(self) -> bytes:
@@ -89,6 +98,45 @@ class Header:
 def read_header(data: bytes) -> Header:
     """Read the segments before the first scan; ends early where the file is damaged."""
     return Header(tuple(_segments(data)))
+
+
+def end_of_picture(data: Any, start: int = 0) -> int | None:
+    """Where the picture that begins at `start` ends, behind its last mark; None where that is missing."""
+    at = start + 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if marker == 0xD9:
+            return at + 2
+        if marker in (0xFF, 0x01) or 0xD0 <= marker <= 0xD8:
+            at += 1 if marker == 0xFF else 2
+            continue
+        at += 2 + int(struct.unpack_from(">H", data, at + 2)[0])
+        if marker == 0xDA:
+            found = _MARK.search(data, at)
+            if found is None:
+                return None
+            at = found.start()
+    return at + 2 if data[at : at + 2] == b"\xff\xd9" else None
+
+
+def without_metadata(data: bytes) -> bytes:
+    """A JPEG with no application segments but those that say how its pixels are coded (JFIF, Adobe), and no comments.
+
+    JFIF comes first.
+    """
+    kept: list[bytes] = []
+    at = 2
+    while data[at] == 0xFF and (0xE0 <= data[at + 1] <= 0xEF or data[at + 1] == 0xFE):
+        end = at + 2 + int(struct.unpack_from(">H", data, at + 2)[0])
+        content = data[at + 4 : end]
+        if data[at + 1] == 0xE0 and content.startswith(b"JFIF\0"):
+            kept.insert(0, data[at:end])
+        elif data[at + 1] == 0xEE and content.startswith(b"Adobe"):
+            kept.append(data[at:end])
+        at = end
+    return data[:2] + b"".join(kept) + data[at:]
 
 
 def _segments(data: bytes) -> Iterator[Segment]:

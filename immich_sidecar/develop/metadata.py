@@ -1,4 +1,4 @@
-"""Metadata of the original, carried over into the JPEG that was made of it.
+"""Metadata of the original, carried over into the file that was made of it.
 
 `docs/metadata.md` is the rule. EXIF blocks of pictures are changed where they stand (see `exif_patch`); those
 of TIFF-based files, which are spread over the file, are gathered by Exiv2. Exiv2 is not thread-safe: this
@@ -6,8 +6,9 @@ module belongs into worker processes, one photo at a time.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,12 @@ from immich_sidecar.develop import exif_patch, jpeg, xmp_patch
 from immich_sidecar.develop.containers import Contents
 from immich_sidecar.develop.encode import jpeg_bytes
 from immich_sidecar.develop.formats import Format
+from immich_sidecar.develop.iptc import with_iptc
+from immich_sidecar.develop.packets import Packets, without_resources
 from immich_sidecar.develop.probe import contents_of
 from immich_sidecar.develop.proxy import shrunk
 from immich_sidecar.errors import UndecodableError
+from immich_sidecar.recipe.plan import OutputPlan
 
 #: Longer side and quality of the thumbnail in EXIF.
 THUMBNAIL_EDGE, _THUMBNAIL_QUALITY = 160, 75
@@ -29,22 +33,13 @@ _PHOTOSHOP = b"Photoshop 3.0\0"
 #: Resources of Photoshop that picture the old file: thumbnails (old and new kind), the ICC profile, slices.
 _STALE_RESOURCES = {1033, 1036, 1039, 1050}
 _LARGEST_SEGMENT = 65533
+#: Formats that have no place for IPTC records: what those say is told in XMP there.
+_WITHOUT_IPTC = {"heic", "avif", "jxl"}
 _APP0, _APP1, _APP2, _APP13, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """Metadata as JPEG segments hold it, without their prefixes."""
-
-    exif: bytes = b""
-    xmp: bytes = b""
-    extended_xmp: tuple[bytes, ...] = ()
-    photoshop: bytes = b""
-    comments: tuple[bytes, ...] = ()
-
-
-def carried_over(original: Path, image: NDArray[np.uint8], icc: bytes, encoded: bytes) -> bytes:
-    """`encoded` (a JPEG of `image`) with the original's metadata and the colour profile `icc`.
+def packets_for(original: Path, image: NDArray[Any], plan: OutputPlan) -> Packets:
+    """The original's metadata, made true for `image` (RGB, `uint8` or `uint16`) in the format of `plan`.
 
     Raises
     ------
@@ -52,45 +47,63 @@ def carried_over(original: Path, image: NDArray[np.uint8], icc: bytes, encoded: 
         If the original cannot be read.
     """
     height, width = image.shape[:2]
-    parts = _parts_of(original)
+    packets = _packets_of(original)
 
     def thumbnail() -> bytes:
         small = np.ascontiguousarray(shrunk(image, THUMBNAIL_EDGE))
+        if small.dtype == np.uint16:
+            small = (small >> 8).astype(np.uint8)
         return jpeg_bytes(small, quality=_THUMBNAIL_QUALITY, subsampling="420")
 
-    exif = exif_patch.patched(parts.exif, width=width, height=height, thumbnail=thumbnail)
-    xmp = xmp_patch.patched(parts.xmp, width=width, height=height)
+    exif = exif_patch.patched(packets.exif, width=width, height=height, thumbnail=thumbnail)
+    xmp = xmp_patch.patched(packets.xmp, width=width, height=height)
+    photoshop = without_resources(packets.photoshop, _STALE_RESOURCES)
+    if plan.format in _WITHOUT_IPTC and photoshop:
+        xmp = with_iptc(xmp, replace(packets, photoshop=photoshop).iptc)
+    return replace(packets, exif=exif, xmp=xmp, photoshop=photoshop)
+
+
+def packets_turned(original: Path, size: tuple[int, int], orientation: int) -> Packets:
+    """The original's metadata for a JPEG with the same pixels (of that width and height) and another orientation."""
+    packets = _packets_of(original)
+    xmp = xmp_patch.patched(packets.xmp, width=size[0], height=size[1], orientation=orientation)
+    photoshop = without_resources(packets.photoshop, _STALE_RESOURCES)
+    exif = exif_patch.with_orientation(packets.exif, orientation)
+    return replace(packets, exif=exif, xmp=xmp, photoshop=photoshop)
+
+
+def into_jpeg(encoded: bytes, packets: Packets, icc: bytes) -> bytes:
+    """`encoded` (a JPEG without metadata) with packets and a colour profile."""
     segments: list[tuple[int, bytes]] = []
-    if exif and len(exif) <= exif_patch.LARGEST_BLOCK:
-        segments.append((_APP1, _EXIF + exif))
-    if xmp and len(_XMP) + len(xmp) <= _LARGEST_SEGMENT:
-        segments.append((_APP1, _XMP + xmp))
-        segments.extend((_APP1, _EXTENDED_XMP + part) for part in parts.extended_xmp)
-    resources = _PHOTOSHOP + _fresh_resources(parts.photoshop)
-    if len(_PHOTOSHOP) < len(resources):
-        segments.extend((_APP13, part) for part in _split(_PHOTOSHOP, resources[len(_PHOTOSHOP) :]))
+    if packets.exif and len(packets.exif) <= exif_patch.LARGEST_BLOCK:
+        segments.append((_APP1, _EXIF + packets.exif))
+    if packets.xmp and len(_XMP) + len(packets.xmp) <= _LARGEST_SEGMENT:
+        segments.append((_APP1, _XMP + packets.xmp))
+        segments.extend((_APP1, _EXTENDED_XMP + part) for part in packets.extended_xmp)
+    if packets.photoshop:
+        segments.extend((_APP13, part) for part in _split(_PHOTOSHOP, packets.photoshop))
     segments.extend((_APP2, part) for part in _icc_segments(icc))
-    segments.extend((_COMMENT, comment) for comment in parts.comments)
-    start = _after_jfif(encoded)
+    segments.extend((_COMMENT, comment) for comment in packets.comments)
+    start = after_jfif(encoded)
     inserted = b"".join(struct.pack(">BBH", 0xFF, m, len(p) + 2) + p for m, p in segments)
     return encoded[:start] + inserted + encoded[start:]
 
 
-def _parts_of(original: Path) -> _Parts:
+def _packets_of(original: Path) -> Packets:
     contents = contents_of(original)
     if contents.format is Format.JPEG:
         header = jpeg.read_header(original.read_bytes())
         comments = tuple(s.payload for s in header.segments if s.marker == _COMMENT)
-        parts = _Parts(header.exif, header.xmp, header.extended_xmp_parts, header.photoshop, comments)
+        parts = Packets(header.exif, header.xmp, header.extended_xmp_parts, header.photoshop, comments)
     elif contents.format in (Format.RAW, Format.TIFF):
         return _gathered(original, contents)
     else:
-        parts = _Parts(contents.exif_block, contents.xmp)
+        parts = Packets(contents.exif_block, contents.xmp)
     too_large = len(parts.exif) > exif_patch.LARGEST_BLOCK or len(parts.xmp) > _LARGEST_SEGMENT - len(_XMP)
     return _gathered(original, contents) if too_large else parts
 
 
-def _gathered(original: Path, contents: Contents) -> _Parts:
+def _gathered(original: Path, contents: Contents) -> Packets:
     """What Exiv2 makes of a file when it copies its metadata into a JPEG."""
     import pyexiv2
 
@@ -104,27 +117,8 @@ def _gathered(original: Path, contents: Contents) -> _Parts:
             )
             header = jpeg.read_header(target.get_bytes())
     except (RuntimeError, UnicodeDecodeError):
-        return _Parts(spare, contents.xmp)
-    return _Parts(header.exif or spare, header.xmp, header.extended_xmp_parts, header.photoshop)
-
-
-def _fresh_resources(resources: bytes) -> bytes:
-    """Photoshop's image resources without those that picture the old file; as they are where damaged."""
-    kept, at = b"", 0
-    while at + 12 <= len(resources) and resources[at : at + 4] == b"8BIM":
-        kind = struct.unpack_from(">H", resources, at + 4)[0]
-        name_end = at + 6 + resources[at + 6] + 1
-        name_end += (name_end - at) % 2
-        if name_end + 4 > len(resources):
-            return resources
-        size = struct.unpack_from(">I", resources, name_end)[0]
-        end = name_end + 4 + size + size % 2
-        if end > len(resources) + 1:
-            return resources
-        if kind not in _STALE_RESOURCES:
-            kept += resources[at:end]
-        at = end
-    return kept + resources[at:]
+        return Packets(spare, contents.xmp)
+    return Packets(header.exif or spare, header.xmp, header.extended_xmp_parts, header.photoshop)
 
 
 def _split(prefix: bytes, content: bytes) -> list[bytes]:
@@ -138,7 +132,7 @@ def _icc_segments(icc: bytes) -> list[bytes]:
     return [_ICC + bytes((n, len(chunks))) + chunk for n, chunk in enumerate(chunks, 1)]
 
 
-def _after_jfif(encoded: bytes) -> int:
+def after_jfif(encoded: bytes) -> int:
     """Where segments may be inserted: behind the start of image and the JFIF segment."""
     if encoded[2:4] == bytes((0xFF, _APP0)):
         return 4 + int(struct.unpack_from(">H", encoded, 4)[0])

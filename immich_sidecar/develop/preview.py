@@ -5,8 +5,8 @@ answers the sliders of a page fast.
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.develop import raw
+from immich_sidecar.develop.cube import with_lut
 from immich_sidecar.develop.decode import Decoded, decode, display_space
 from immich_sidecar.develop.encode import jpeg_bytes
 from immich_sidecar.develop.engine import check_decode, finish
@@ -23,7 +24,7 @@ from immich_sidecar.develop.probe import FileFacts, probe
 from immich_sidecar.develop.proxy import in_srgb, shrunk
 from immich_sidecar.errors import RecipeError, UndecodableError
 from immich_sidecar.recipe.operations import HasParameters, plan
-from immich_sidecar.recipe.plan import Plan
+from immich_sidecar.recipe.plan import OutputPlan, Plan
 
 #: Longer sides in pixels.
 PREVIEW_EDGE, THUMBNAIL_EDGE = 1440, 480
@@ -37,6 +38,7 @@ def preview_jpeg(
     *,
     max_edge: int = PREVIEW_EDGE,
     quality: int = 85,
+    luts: Sequence[Path] = (),
 ) -> bytes:
     """A small JPEG of an original after operations.
 
@@ -51,14 +53,20 @@ def preview_jpeg(
         If the operations are invalid for it.
     """
     facts = probe(original)
-    steps = plan(operations)
+    steps = with_lut(plan(operations), luts)
     check_decode(steps, facts, original)
-    if facts.is_raw and steps == Plan():
-        embedded = raw.embedded_preview(original)
+    if facts.is_raw and replace(steps, output=OutputPlan()) == Plan():
+        embedded = raw.embedded_preview(original, at_least=max_edge)
         if embedded is not None and max(embedded.shape[:2]) >= _LARGE_ENOUGH * max_edge:
             return _encoded(shrunk(embedded, max_edge), quality)
     decoded = _decoded(original, facts, steps, max_edge)
     return _encoded(_shown(decoded, finish(decoded, steps, max_edge=max_edge)), quality)
+
+
+def preview_of(decoded: Decoded, *, max_edge: int = PREVIEW_EDGE, quality: int = 85) -> bytes:
+    """A small JPEG of a picture (not RAW) that has been decoded already, which stays as it is."""
+    pixels = shrunk(decoded.pixels, max_edge)
+    return _encoded(oriented(in_srgb(decoded, pixels), decoded.orientation), quality)
 
 
 def thumbnail(original: Path, operations: Iterable[HasParameters] = (), *, max_edge: int = THUMBNAIL_EDGE) -> bytes:
@@ -114,6 +122,10 @@ class PreviewSource:
         size = (facts.width, facts.height)
         return cls(oriented(pixels, decoded.orientation), size, facts.is_raw, decoded.headroom)
 
+    def smaller(self, max_edge: int) -> "PreviewSource":
+        """The same picture with a longer side of at most `max_edge`."""
+        return replace(self, pixels=np.ascontiguousarray(shrunk(self.pixels, max_edge)))
+
     def save(self, path: Path) -> None:
         """Write it to a file that `load` reads; the picture lies in it uncompressed."""
         facts = {"full_size": self.full_size, "is_raw": self.is_raw, "headroom": self.headroom}
@@ -139,7 +151,7 @@ class PreviewSource:
         except (ValueError, KeyError, TypeError, EOFError) as error:
             raise UndecodableError(f"{path.name} is no preview source: {error}.") from None
 
-    def jpeg(self, operations: Iterable[HasParameters], *, quality: int = 85) -> bytes:
+    def jpeg(self, operations: Iterable[HasParameters], *, quality: int = 85, luts: Sequence[Path] = ()) -> bytes:
         """A JPEG of the picture after operations.
 
         Raises
@@ -147,7 +159,7 @@ class PreviewSource:
         RecipeError
             If the operations are invalid, or `decode` is among them and the original is no RAW file.
         """
-        steps = plan(operations)
+        steps = with_lut(plan(operations), luts)
         if steps.decode is not None and not self.is_raw:
             raise RecipeError("The photo is no RAW file, so its recipe cannot have a decode step.")
         decoded = Decoded(

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from immich_sidecar.develop import formats
+from immich_sidecar.develop import formats, gain_map
 from immich_sidecar.develop.containers import Contents, read_contents
+from immich_sidecar.develop.editors import edited_by
 from immich_sidecar.develop.exif_facts import captured_at, place
 from immich_sidecar.develop.formats import Format
 from immich_sidecar.errors import NotAPhotoError, UndecodableError, UnsupportedError
@@ -30,7 +31,7 @@ _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 class FileFacts:
     """What is known of a photo's file."""
 
-    #: `jpeg`, `png`, `tiff`, `webp`, `heic`, `avif` or `raw`.
+    #: `jpeg`, `png`, `tiff`, `webp`, `heic`, `avif`, `jxl` or `raw`.
     format: str
     #: As `image/jpeg`; `image/x-raw` for every RAW format.
     media_type: str
@@ -39,7 +40,7 @@ class FileFacts:
     #: Size in pixels after orientation.
     width: int
     height: int
-    #: EXIF orientation 1..8 that is still to be applied to decoded pixels (1 for HEIC, which has its own).
+    #: EXIF orientation 1..8 that is still to be applied to decoded pixels (1 for HEIC and JPEG XL, with their own).
     orientation: int
     #: When it was taken. Without an offset in the file, the camera's clock is taken to show UTC.
     captured_at: datetime | None = None
@@ -47,9 +48,19 @@ class FileFacts:
     model: str | None = None
     lens: str | None = None
     iso: int | None = None
+    #: Exposure time in seconds, and the f-number.
+    exposure_seconds: float | None = None
+    f_number: float | None = None
+    #: Whether the camera took it as one of an exposure bracket, and so lighter or darker on purpose.
+    is_bracketed: bool = False
     software: str | None = None
+    #: The program for editing photos that it came out of; None: none is known. Never told of RAW files.
+    editor: str | None = None
     #: Whether it carries a second picture that says how to show it on HDR displays.
     has_gain_map: bool = False
+    #: Whether a JPEG made of it keeps that, and if not, a few words about the gain map that say why.
+    keeps_gain_map: bool = False
+    gain_map_problem: str = ""
     #: Whether a short video lies in the same file.
     is_motion_photo: bool = False
     #: Whether it is marked as a panorama for a sphere or cylinder.
@@ -81,7 +92,7 @@ def probe(path: Path) -> FileFacts:
     NotAPhotoError
         If it is a file of another kind, videos included.
     UnsupportedError
-        If it is a picture of a kind that is not developed: GIF, SVG, JPEG XL, animations, HDR transfer
+        If it is a picture of a kind that is not developed: GIF, SVG, animations, HDR transfer
         curves, and pictures that are too large.
     OSError
         If the file cannot be read.
@@ -126,7 +137,9 @@ def _refuse_special(path: Path, contents: Contents, facts: FileFacts) -> None:
         raise UnsupportedError(f"{path.name} is an animation; those are not supported.")
     if contents.transfer in _HDR_TRANSFERS:
         curve = _HDR_TRANSFERS[contents.transfer]
-        raise UnsupportedError(f"{path.name} is an HDR picture ({curve}); those are not supported.")
+        raise UnsupportedError(
+            f"{path.name} is an HDR picture ({curve}); a developed copy would lose its highlights, so it stays as is."
+        )
     if facts.width < 1 or facts.height < 1:
         raise UndecodableError(f"{path.name} says that it has no pixels.")
     if facts.width * facts.height > MOST_PIXELS or max(facts.width, facts.height) > LONGEST_SIDE:
@@ -137,6 +150,8 @@ def _facts(contents: Contents, data: mmap.mmap) -> FileFacts:
     main, exif = contents.exif.main, contents.exif.exif
     iso = exif.number(0x8827) or main.number(0x8827)
     swapped = contents.orientation >= 5
+    has_gain_map = _has_gain_map(contents, data)
+    problem = _gain_map_problem(contents, data) if has_gain_map else ""
     width, height = (contents.height, contents.width) if swapped else (contents.width, contents.height)
     return FileFacts(
         format=contents.format.value,
@@ -150,14 +165,25 @@ def _facts(contents: Contents, data: mmap.mmap) -> FileFacts:
         model=main.text(272),
         lens=exif.text(0xA434),
         iso=int(iso) if iso and 0 < iso < 1e7 else None,
+        exposure_seconds=_positive(exif.number(0x829A) or main.number(0x829A)),
+        f_number=_positive(exif.number(0x829D) or main.number(0x829D)),
+        # ExposureMode 2 is "auto bracket" (Exif 2.3, table 5).
+        is_bracketed=exif.number(0xA402) == 2,
         software=main.text(305),
-        has_gain_map=_has_gain_map(contents, data),
+        editor=None if contents.format is Format.RAW else edited_by(main.text(305), contents.xmp),
+        has_gain_map=has_gain_map,
+        keeps_gain_map=has_gain_map and not problem,
+        gain_map_problem=problem,
         is_motion_photo=_is_motion_photo(contents, data),
         is_panorama=_is_panorama(contents.xmp),
         icc=contents.icc_name,
         bit_depth=contents.bit_depth,
         gps=place(contents.exif),
     )
+
+
+def _positive(number: float | None) -> float | None:
+    return number if number is not None and 0 < number < 1e6 else None
 
 
 def _has_gain_map(contents: Contents, data: mmap.mmap) -> bool:
@@ -169,6 +195,16 @@ def _has_gain_map(contents: Contents, data: mmap.mmap) -> bool:
     if contents.format in (Format.HEIC, Format.AVIF):
         return data.find(b"tmap", 0, 1 << 16) >= 0 or data.find(_APPLE_GAIN_MAP, 0, 1 << 20) >= 0
     return contents.format is Format.JPEG and data.find(_APPLE_GAIN_MAP) >= 0
+
+
+def _gain_map_problem(contents: Contents, data: mmap.mmap) -> str:
+    if contents.format is not Format.JPEG:
+        return f"in a {contents.format.upper()} file"
+    try:
+        gain_map.find(data)
+    except gain_map.NoGainMapError as error:
+        return str(error)
+    return ""
 
 
 def _is_motion_photo(contents: Contents, data: mmap.mmap) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.develop import raw
+from immich_sidecar.develop.camera import Camera
 from immich_sidecar.develop.decode import Decoded, decode, display_space
 from immich_sidecar.develop.orientation import oriented
 from immich_sidecar.develop.probe import FileFacts, probe
@@ -21,6 +22,8 @@ _Patches = tuple[tuple[Linear, ...], tuple[Linear, ...]]
 
 #: Side of a patch in pixels, and how many there are a side of the picture.
 PATCH_EDGE, PATCH_GRID = 256, 3
+#: Asks for camera RGB as it is.
+_IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,7 @@ class Proxy:
     #: sRGB-encoded, `uint8`, shape (height, width, 3). RAW: the linear picture through the plain sRGB curve.
     display: Display
     #: Linear sRGB, `float32`, 0..1, same shape. RAW: white-balanced as shot, 1.0 is sensor saturation, no
-    #: curve. Colours outside sRGB are clipped.
+    #: curve, and colours outside sRGB lie outside 0..1; else they are clipped.
     linear: Linear
     #: Pixels of the proxy per pixel of the full picture.
     scale: float
@@ -47,17 +50,23 @@ class Proxy:
     chroma_patches: tuple[NDArray[np.float32], ...]
     #: Pixels of a patch per pixel of the full picture: 1, or 0.5 for RAW.
     patch_scale: float
+    #: RAW: what is known of the camera's colours.
+    camera: Camera | None = None
 
 
-def load_proxy(path: Path, *, max_edge: int = 1024, facts: FileFacts | None = None) -> Proxy:
+def load_proxy(
+    path: Path, *, max_edge: int = 1024, facts: FileFacts | None = None, decoded: Decoded | None = None
+) -> Proxy:
     """Decode a photo small, with patches at full resolution.
+
+    `decoded` is the whole picture where it has been decoded already; it stays as it is, and is of no use for RAW.
 
     Raises what `probe` and `decode` raise.
     """
     facts = facts or probe(path)
     if facts.is_raw:
         return _raw_proxy(path, facts, max_edge)
-    full = decode(path, facts)
+    full = decode(path, facts) if decoded is None else decoded
     patches = _patches([in_srgb(full, patch) for patch in _cut(full.pixels)])
     linear = _linear(full, shrunk(full.pixels, max_edge))
     return _proxy(facts, oriented(linear, full.orientation), patches)
@@ -65,14 +74,27 @@ def load_proxy(path: Path, *, max_edge: int = 1024, facts: FileFacts | None = No
 
 def _raw_proxy(path: Path, facts: FileFacts, max_edge: int) -> Proxy:
     # A picture at least as large as LibRaw's half size, which is what "at least 1" asks for.
-    half = decode(path, facts, decode_plan=DecodePlan(), at_least=1)
-    display = _encode(half.pixels)
-    patches = _patches(_cut(display))
-    small = shrunk(half.pixels, max_edge).astype(np.float32) / np.float32(65535.0)
+    half = decode(path, facts, decode_plan=DecodePlan(colour_matrix=_IDENTITY), at_least=1)
+    if half.camera is None:
+        # More than three colours, or none that are known: LibRaw makes the best of them.
+        half = decode(path, facts, decode_plan=DecodePlan(), at_least=1)
+    to_srgb = np.eye(3) if half.camera is None else half.camera.to_srgb
+    patches = _patches([_encode(_codes(_as_srgb(patch, to_srgb))) for patch in _cut(half.pixels)])
     scale = max(half.pixels.shape[:2]) / max(half.full_size)
-    embedded = raw.embedded_preview(path)
-    linear = oriented(small, half.orientation)
-    return _proxy(facts, linear, patches, patch_scale=scale, embedded=embedded)
+    embedded = raw.embedded_preview(path, at_least=max_edge)
+    linear = oriented(_as_srgb(shrunk(half.pixels, max_edge), to_srgb), half.orientation)
+    return _proxy(facts, linear, patches, patch_scale=scale, embedded=embedded, camera=half.camera)
+
+
+def _as_srgb(pixels: Array, to_srgb: NDArray[np.float64]) -> Linear:
+    """Camera RGB as `uint16` to linear sRGB; colours outside it lie outside 0..1."""
+    matrix = (to_srgb.T / 65535.0).astype(np.float32)
+    linear: Linear = (pixels.reshape(-1, 3).astype(np.float32) @ matrix).reshape(pixels.shape)
+    return linear
+
+
+def _codes(linear: Linear) -> NDArray[np.uint16]:
+    return np.clip(np.round(linear * 65535.0), 0, 65535).astype(np.uint16)
 
 
 def _proxy(
@@ -82,10 +104,10 @@ def _proxy(
     *,
     patch_scale: float = 1.0,
     embedded: Display | None = None,
+    camera: Camera | None = None,
 ) -> Proxy:
-    codes = np.clip(np.round(linear * 65535.0), 0, 65535).astype(np.uint16)
     return Proxy(
-        display=_encode(codes),
+        display=_encode(_codes(linear)),
         linear=linear,
         scale=max(linear.shape[:2]) / max(facts.width, facts.height),
         full_size=(facts.width, facts.height),
@@ -94,6 +116,7 @@ def _proxy(
         detail_patches=patches[0],
         chroma_patches=patches[1],
         patch_scale=round(patch_scale, 2),
+        camera=camera,
     )
 
 

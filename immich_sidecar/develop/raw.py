@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_sidecar.develop import jpeg, tiff
+from immich_sidecar.develop import bayer, jpeg, tiff
+from immich_sidecar.develop.bayer import Mosaic
+from immich_sidecar.develop.camera import Camera, camera_of
 from immich_sidecar.develop.orientation import oriented
+from immich_sidecar.develop.preview_space import in_srgb, space_of_preview
 from immich_sidecar.errors import UndecodableError, UnsupportedError
 from immich_sidecar.recipe.plan import DecodePlan
 
 #: EXIF orientation of LibRaw's `flip` (bit 0 mirrors, bit 1 flips, bit 2 transposes).
 _ORIENTATIONS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
-#: A sensor whose largest value is shared by this part of its pixels is taken to be saturated there.
-_SATURATED_PART = 0.0005
-#: No sensor stops below this part of its nominal white level.
-_LOWEST_SATURATION = 0.75
 _NO_CROP = 0xFFFF
+#: Tags: the maker; of a DNG the arrangement of colours, and the size of the rectangle of black levels that repeats.
+_MAKE, _CFA_PATTERN, _BLACK_REPEATS = 271, 33422, 50713
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class LinearPixels:
     pixels: NDArray[np.uint16]
     #: What 65535 stands for, relative to sensor saturation of the least amplified channel.
     headroom: float
+    #: What is known of the camera's colours.
+    camera: Camera | None = None
 
 
 def read_head(path: Path) -> Head:
@@ -53,7 +56,7 @@ def read_head(path: Path) -> Head:
     UndecodableError
         If LibRaw cannot open the file.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         _, _, height, width = _frame(file)
         preview = b""
         try:
@@ -70,11 +73,14 @@ def read_head(path: Path) -> Head:
         )
 
 
-def embedded_preview(path: Path) -> NDArray[np.uint8] | None:
-    """The camera's own rendering inside a RAW file, upright, sRGB `uint8` (h, w, 3); None where there is none."""
+def embedded_preview(path: Path, *, at_least: int | None = None) -> NDArray[np.uint8] | None:
+    """The camera's own rendering inside a RAW file, upright, sRGB `uint8` (h, w, 3); None where there is none.
+
+    `at_least` allows a smaller one whose longer side is still that many pixels: many cameras store it at full size.
+    """
     import simplejpeg
 
-    with _opened(path) as file:
+    with opened(path) as file:
         try:
             thumbnail = _thumbnail(file)
         except UndecodableError:
@@ -83,28 +89,41 @@ def embedded_preview(path: Path) -> NDArray[np.uint8] | None:
         _, _, height, width = _frame(file)
     if thumbnail is None:
         return None
+    header: jpeg.Header | None = None
     if isinstance(thumbnail, bytes):
         try:
-            pixels = simplejpeg.decode_jpeg(thumbnail, "RGB", strict=False)
+            smaller = {}
+            if at_least is not None:
+                lines, columns = simplejpeg.decode_jpeg_header(thumbnail, strict=False)[:2]
+                factor = min(1.0, at_least / max(lines, columns))
+                smaller = {"min_height": max(1, round(lines * factor)), "min_width": max(1, round(columns * factor))}
+            pixels = simplejpeg.decode_jpeg(thumbnail, "RGB", strict=False, **smaller)
         except ValueError:
             return None
-        own = tiff.read(io.BytesIO(jpeg.read_header(thumbnail).exif)).main.number(274)
+        header = jpeg.read_header(thumbnail)
+        own = tiff.read(io.BytesIO(header.exif)).main.number(274)
         if own is not None and own in range(2, 9):
             orientation = int(own)
     else:
         pixels = thumbnail
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or min(pixels.shape[:2]) < 16:
         return None
+    if header is not None:
+        with path.open("rb") as stream:
+            pixels = in_srgb(pixels, space_of_preview(header, tiff.read(stream)))
     # Some cameras store the preview upright already.
     if orientation >= 5 and (pixels.shape[0] > pixels.shape[1]) != (height > width):
         return np.ascontiguousarray(pixels)
     return oriented(pixels, orientation)
 
 
-def linear_pixels(path: Path, plan: DecodePlan, *, half_size: bool = False) -> LinearPixels:
-    """Demosaic a RAW file into linear light.
+def read_pixels(
+    path: Path, plan: DecodePlan, *, half_size: bool = False, keep_mosaic: bool = False
+) -> LinearPixels | Mosaic:
+    """The pixels of a RAW file in linear light, or what makes them so.
 
-    `half_size` makes one pixel of each 2 x 2 block of the sensor, without interpolation.
+    `half_size` makes one pixel of each 2 x 2 block of the sensor, without interpolation. With `keep_mosaic` a
+    Bayer sensor's values come as they are, to be developed a few rows at a time.
 
     Raises
     ------
@@ -113,37 +132,57 @@ def linear_pixels(path: Path, plan: DecodePlan, *, half_size: bool = False) -> L
     """
     import rawpy
 
+    with _errors(path):
+        # Where something fails the file is left to be collected: what is told of the failure may hold its values.
+        file = rawpy.imread(str(path))
+        mosaic = bayer.read(file, plan, _frame(file)) if _is_plain(path) else None
+        if mosaic is None:
+            linear = _by_libraw(file, plan, half_size=half_size)
+            file.close()
+            return linear
+        if keep_mosaic and not half_size:
+            return mosaic
+        pixels = bayer.binned(mosaic) if half_size else bayer.full(mosaic)
+        linear = LinearPixels(pixels, mosaic.headroom, camera_of(file))
+        mosaic.release()
+        return linear
+
+
+def _by_libraw(file: Any, plan: DecodePlan, *, half_size: bool) -> LinearPixels:
+    import rawpy
+
     modes = {
         "clip": rawpy.HighlightMode.Clip,
         "blend": rawpy.HighlightMode.Blend,
         "reconstruct": rawpy.HighlightMode.ReconstructDefault,
     }
-    with _opened(path) as file:
-        as_shot = [float(v) for v in file.camera_whitebalance]
-        from_camera = plan.white_balance == "as_shot" and min(as_shot[:3]) > 0
-        space = rawpy.ColorSpace.raw if plan.colour_matrix else rawpy.ColorSpace.sRGB
-        pixels = file.postprocess(
-            demosaic_algorithm=rawpy.DemosaicAlgorithm.AHD,
-            half_size=half_size,
-            use_camera_wb=from_camera,
-            use_auto_wb=plan.white_balance == "auto",
-            output_color=space,
-            output_bps=16,
-            user_flip=0,
-            no_auto_bright=True,
-            adjust_maximum_thr=0.0,
-            user_sat=_saturation(file),
-            gamma=(1, 1),
-            highlight_mode=modes[plan.highlight],
-        )
-        balances = {
-            "as_shot": as_shot if from_camera else file.daylight_whitebalance,
-            "auto": file.auto_whitebalance or file.daylight_whitebalance,
-            "daylight": file.daylight_whitebalance,
-        }
-        factors = [float(v) for v in balances[plan.white_balance][:3]]
-        top, left, height, width = _frame(file)
-        whole = (file.sizes.iheight, file.sizes.iwidth)
+    # For X-Trans this means one pass or three.
+    algorithms = {"fast": rawpy.DemosaicAlgorithm.PPG, "best": rawpy.DemosaicAlgorithm.AHD}
+    as_shot = [float(v) for v in file.camera_whitebalance]
+    from_camera = plan.white_balance == "as_shot" and min(as_shot[:3]) > 0
+    space = rawpy.ColorSpace.raw if plan.colour_matrix else rawpy.ColorSpace.sRGB
+    pixels = file.postprocess(
+        demosaic_algorithm=algorithms[plan.demosaic],
+        half_size=half_size,
+        use_camera_wb=from_camera,
+        use_auto_wb=plan.white_balance == "auto",
+        output_color=space,
+        output_bps=16,
+        user_flip=0,
+        no_auto_bright=True,
+        adjust_maximum_thr=0.0,
+        user_sat=_saturation(file),
+        gamma=(1, 1),
+        highlight_mode=modes[plan.highlight],
+    )
+    balances = {
+        "as_shot": as_shot if from_camera else file.daylight_whitebalance,
+        "auto": file.auto_whitebalance or file.daylight_whitebalance,
+        "daylight": file.daylight_whitebalance,
+    }
+    factors = [float(v) for v in balances[plan.white_balance][:3]]
+    top, left, height, width = _frame(file)
+    whole = (file.sizes.iheight, file.sizes.iwidth)
     # LibRaw scales by the smallest factor when clipping and by the largest otherwise.
     spread = max(factors) / min(factors) if min(factors) > 0 else 1.0
     if pixels.ndim == 2 or pixels.shape[2] == 1:
@@ -152,11 +191,13 @@ def linear_pixels(path: Path, plan: DecodePlan, *, half_size: bool = False) -> L
     if abs(pixels.shape[0] * step - whole[0]) <= step and abs(pixels.shape[1] * step - whole[1]) <= step:
         first, last = (top + step - 1) // step, (left + step - 1) // step
         pixels = pixels[first : first + height // step, last : last + width // step]
-    return LinearPixels(np.ascontiguousarray(pixels[..., :3]), 1.0 if plan.highlight == "clip" else spread)
+    headroom = 1.0 if plan.highlight == "clip" else spread
+    return LinearPixels(np.ascontiguousarray(pixels[..., :3]), headroom, camera_of(file))
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
+    """A RAW file opened by LibRaw; what goes wrong with it becomes an error of ours."""
     import rawpy
 
     with _errors(path):
@@ -213,12 +254,25 @@ def _frame(file: Any) -> tuple[int, int, int, int]:
     return (top, left, sizes.crop_height, sizes.crop_width) if fits and large and plain else whole
 
 
-def _saturation(file: Any) -> int | None:
-    """The value at which the sensor is saturated where that is below the known white level, else None.
+def _is_plain(path: Path) -> bool:
+    """Whether LibRaw tells all that is needed to develop a mosaic.
 
-    Sensors often stop short of the nominal white level; taking that as white would leave a pink cast in
-    blown highlights, since the channels are amplified differently. A pile of pixels at the largest value of
-    the file tells (Bayer files only).
+    It does not tell black levels of a DNG that repeat otherwise than the colours do, nor those of the halves of large
+    sensors (Phase One, Leaf).
+    """
+    with path.open("rb") as file:
+        directories = tiff.read(file).images
+    makers = [d.text(_MAKE) or "" for d in directories]
+    if any(maker.lower().startswith(("phase one", "leaf")) for maker in makers):
+        return False
+    sizes = [d.numbers(_BLACK_REPEATS) for d in directories if d.values.get(_CFA_PATTERN)]
+    return all(size in ((), (1.0, 1.0), (2.0, 2.0)) for size in sizes)
+
+
+def _saturation(file: Any) -> int | None:
+    """What `bayer.saturation` finds in a file that is no plain Bayer mosaic but has one value a pixel.
+
+    LibRaw counts it from the black level.
     """
     try:
         values = file.raw_image_visible
@@ -226,8 +280,5 @@ def _saturation(file: Any) -> int | None:
         return None
     if values is None or values.ndim != 2:
         return None
-    largest, white = int(values.max()), int(file.white_level)
-    if not _LOWEST_SATURATION * white < largest < white:
-        return None
-    piled = np.count_nonzero(values >= largest - max(1, largest // 500))
-    return largest - max(1, largest // 500) if piled > _SATURATED_PART * values.size else None
+    found = bayer.saturation(values, int(file.white_level))
+    return None if found is None else found - min(file.black_level_per_channel)

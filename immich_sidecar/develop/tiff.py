@@ -45,6 +45,8 @@ _TYPES = {
 _MAGICS = {42, 0x4F52, 0x5352, 0x55}
 _EXIF, _GPS, _INTEROP, _SUB = 0x8769, 0x8825, 0xA005, 0x014A
 _MOST_ENTRIES, _LONGEST = 1000, 1 << 16
+#: The lists of opcodes of a DNG hold tables and may be longer.
+_OPCODE_LISTS, _LONGEST_OPCODES = {51008, 51009, 51022}, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,17 @@ class Exif:
     def main(self) -> Directory:
         """The first image directory, empty where there is none."""
         return self.images[0] if self.images else Directory()
+
+    @property
+    def colour_space(self) -> int | None:
+        """The number of the colour space: 1 for sRGB, 65535 for another one."""
+        number = self.exif.number(0xA001)
+        return None if number is None else int(number)
+
+    @property
+    def is_adobe_rgb(self) -> bool:
+        """Whether the space is Adobe RGB in the way of DCF: an uncalibrated one and interoperability index R03."""
+        return self.colour_space in (2, 65535) and self.interop.text(1) == "R03"
 
 
 def read(stream: Stream) -> Exif:
@@ -132,14 +145,15 @@ class _Reader:
         values = {}
         for i in range(0, min(12 * count, len(table) - 11), 12):
             tag, kind, length = struct.unpack_from(self._order + "HHI", table, i)
-            value = self._value(kind, length, table[i + 8 : i + 12])
+            most = _LONGEST_OPCODES if tag in _OPCODE_LISTS else _LONGEST
+            value = self._value(kind, length, table[i + 8 : i + 12]) if length <= most else ()
             if value:
                 values[tag] = value
         following = table[12 * count : 12 * count + 4]
         return Directory(values), struct.unpack(self._order + "I", following)[0] if len(following) == 4 else 0
 
     def _value(self, kind: int, length: int, inline: bytes) -> tuple[Value, ...]:
-        if kind not in _TYPES or length > _LONGEST:
+        if kind not in _TYPES:
             return ()
         size, letter = _TYPES[kind]
         data = inline[: size * length]

@@ -16,8 +16,8 @@ _GONE = {
 _TIFF, _EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
 
 
-def patched(packet: bytes, *, width: int, height: int) -> bytes:
-    """The packet for a picture of another size that stands upright; empty if it cannot be made so."""
+def patched(packet: bytes, *, width: int, height: int, orientation: int = 1) -> bytes:
+    """The packet for a picture of another size and orientation; empty if it cannot be made so."""
     if not packet:
         return b""
     try:
@@ -26,7 +26,7 @@ def patched(packet: bytes, *, width: int, height: int) -> bytes:
         return packet
     edited = text
     for namespace, names in (
-        (_TIFF, {"Orientation": 1, "ImageWidth": width, "ImageLength": height}),
+        (_TIFF, {"Orientation": orientation, "ImageWidth": width, "ImageLength": height}),
         (_EXIF, {"PixelXDimension": width, "PixelYDimension": height}),
     ):
         for prefix in _prefixes(text, namespace):

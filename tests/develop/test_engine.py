@@ -89,6 +89,31 @@ def test_exposure_is_exact_below_the_shoulder(tmp_path, picture, steps) -> None:
     assert np.median(after[middle] / before[middle]) == pytest.approx(2**0.5, rel=0.01)
 
 
+def test_a_dark_photo_whose_brightest_light_is_known_comes_back_whole(tmp_path, picture, steps) -> None:
+    dark = png(tmp_path, make.degraded(picture, ev=-1.5))
+    exact = render(dark, steps(exposure={"ev": 1.5, "brightest": 2**-1.5})).image
+    careful = render(dark, steps(exposure={"ev": 1.5})).image
+    bright = picture.min(axis=2) > 240
+    assert np.abs(exact[bright].astype(int) - picture[bright]).mean() < 1.5
+    assert np.abs(careful[bright].astype(int) - picture[bright]).mean() > 3
+    # What is brighter than was said is cut, and order is kept.
+    row = np.tile(np.arange(256, dtype=np.uint8)[None, :, None], (4, 1, 3))
+    once = render(png(tmp_path, row), steps(exposure={"ev": 1.0, "brightest": 0.6})).image[0, :, 0]
+    assert (np.diff(once.astype(int)) >= 0).all()
+    assert once[-1] == 255
+
+
+def test_what_a_cast_has_cut_off_is_not_drawn_beneath_the_other_channels(tmp_path, steps) -> None:
+    warm = np.zeros((8, 24, 3), np.uint8)
+    # White and light grey under a warm light whose red is cut off; a red thing; middle grey.
+    for i, linear in enumerate([(1.0, 1.0, 1.0), (0.9, 0.9, 0.9), (1.0, 0.1, 0.1), (0.3, 0.3, 0.3)]):
+        warm[:, 6 * i : 6 * i + 6] = make.display_from_linear(np.array(linear) * (1.3, 1.0, 0.7))
+    image = render(png(tmp_path, warm), steps(white_balance={"gains": [1 / 1.3, 1.0, 1 / 0.7]})).image[0]
+    for x in (3, 9, 21):
+        assert np.ptp(image[x].astype(int)) < 6, image[x]
+    assert image[15, 0] > image[15, 1] + 80
+
+
 def test_a_cast_is_taken_away_by_its_inverse(tmp_path, picture, steps) -> None:
     cast = (0.9, 0.75, 0.6)
     spoilt = png(tmp_path, make.degraded(picture, cast=cast))
@@ -187,7 +212,10 @@ def test_a_crop_after_a_turn_is_that_part_of_the_turned_picture(tmp_path, scene,
     part = render(path, steps(straighten={"degrees": 3}, crop=crop)).image
     top, left = round(turned.shape[0] * 0.25), round(turned.shape[1] * 0.25)
     expected = turned[top : top + part.shape[0], left : left + part.shape[1]]
-    assert np.abs(part.astype(int) - expected).max() <= 1
+    difference = np.abs(part.astype(int) - expected)
+    # Which neighbouring places share their weights differs; they are a 64th of a pixel apart.
+    assert difference.max() <= 4
+    assert difference.mean() < 0.05
 
 
 @pytest.mark.parametrize(("luma", "chroma"), [(8.0, 0.0), (0.0, 8.0), (6.0, 6.0)])

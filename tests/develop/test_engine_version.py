@@ -11,59 +11,144 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from immich_sidecar.develop.cube import read_cube
 from immich_sidecar.develop.engine import ENGINE_VERSION, render
 from immich_sidecar.recipe.recipe import merge
+from immich_sidecar.recipe.run_lengths import written
 from tests.develop.conftest import AT
+from tests.develop.test_cube import text
 from tests.photos import make
 
+#: A table that swaps two colours and bends the third.
+LUT = read_cube(text(5, lambda red, green, blue: (blue, green**1.5, red)))
+#: The middle third of the columns, rows 1 to 3 of 4.
+MASK = {"width": 6, "height": 4, "counts": written([9, 2, 2, 2, 9])}
 CASES = {
     "nothing": {},
     "light": {"exposure": {"ev": 0.7}, "tone": {"black": -8, "white": 12, "contrast": 20}},
     "local": {"tone": {"shadows": 45, "highlights": -35, "contrast": -10}},
     "warm": {"white_balance": {"temperature": 7200, "tint": 12}},
     "gains": {"white_balance": {"gains": [1.1, 1.0, 0.8]}, "exposure": {"ev": -0.5}},
+    "lifted": {"exposure": {"ev": 0.8, "brightest": 0.7}, "white_balance": {"gains": [0.8, 1.0, 1.3]}},
     "turned": {"straighten": {"degrees": 2.5}, "crop": {"x": 0.1, "y": 0.05, "width": 0.7, "height": 0.8}},
+    "lens": {
+        "lens": {
+            "distortion": 80,
+            "profile": {
+                "source": "lensfun",
+                "warp": {"radius": 0.6, "radial": [1.03, 0, -0.03], "red": [1.002], "blue": [0.998]},
+                "falloff": {"radius": 1.0, "terms": [-0.4, 0.1]},
+            },
+        },
+        "straighten": {"degrees": 1},
+    },
+    "laid": {
+        "orientation": {"quarter_turns": 1, "mirror": True},
+        "upright": {"vertical": 6, "horizontal": -3, "focal_length_35mm": 28},
+        "straighten": {"degrees": -1.5},
+    },
     "clean": {"denoise": {"luma": 25, "chroma": 30}},
+    "colourful": {"saturation": {"saturation": 30, "vibrance": 40}},
+    "grey": {"monochrome": {"red": 60, "green": 30, "blue": 10, "toning": 40}},
+    "table": {"saturation": {"vibrance": 20}, "lut": {"sha256": LUT.sha256, "strength": 80}},
+    "parts": {
+        "subject": {"mask": MASK, "ev": 0.6, "saturation": 10},
+        "background": {"mask": MASK, "ev": -0.4, "saturation": -50, "feather": 40},
+        "straighten": {"degrees": 3},
+    },
+    "sharp": {"sharpen": {"amount": 50, "radius": 1.2}},
     "raw": {
         "decode": {"baseline_ev": 0.4, "tone_curve": [[0, 0], [0.1, 0.2], [0.4, 0.7], [1, 1]]},
         "exposure": {"ev": 0.2},
     },
+    "raw part": {"decode": {}, "sky": {"mask": MASK, "ev": -0.8}},
+    "raw fast": {"decode": {"demosaic": "fast"}, "tone": {"shadows": 20}},
+    "raw blend": {"decode": {"highlight": "blend"}, "exposure": {"ev": -0.7}},
+    "raw reconstruct": {"decode": {"highlight": "reconstruct"}, "exposure": {"ev": -0.7}},
 }
 #: The beginning of the hash of each render's pixels, and the mean of each channel in its four quarters. The
 #: latter stand in where another compiler rounds otherwise, which may move pixels by one code value.
 RENDERS = {
-    "1": {
+    "3": {
         "nothing": (
             "600f4b80611604b3",
             [169.8, 189.4, 215.7, 181.1, 184.9, 212.4, 118.1, 124.9, 96.0, 126.7, 128.1, 97.7],
         ),
         "light": (
-            "36da7484fa1afd2c",
+            "2e8228cf99d11b72",
             [215.7, 227.8, 241.5, 226.6, 222.7, 236.3, 155.1, 163.1, 121.8, 164.2, 167.2, 123.3],
         ),
         "local": (
-            "e053a0587f8369ca",
-            [156.0, 173.6, 197.7, 166.4, 169.8, 194.7, 114.5, 120.6, 94.3, 122.2, 123.4, 95.6],
+            "1ed8ff7149696a3d",
+            [155.9, 173.6, 197.7, 166.4, 169.8, 194.8, 114.5, 120.6, 94.3, 122.2, 123.4, 95.6],
         ),
         "warm": (
-            "84990d86a7c27618",
-            [179.5, 187.2, 210.6, 190.3, 182.7, 207.3, 124.3, 123.1, 93.1, 132.7, 126.4, 94.9],
+            "91f4159808fe3e48",
+            [179.6, 187.2, 210.6, 190.3, 182.7, 207.2, 124.3, 123.1, 93.1, 132.7, 126.3, 94.9],
         ),
         "gains": (
-            "13ecba88f352dd8c",
-            [151.5, 162.0, 167.1, 161.9, 158.2, 164.5, 105.0, 106.3, 72.8, 113.2, 109.7, 75.1],
+            "658771e6e6dcfc16",
+            [151.6, 162.0, 167.1, 161.9, 158.2, 164.5, 105.0, 106.3, 72.8, 113.3, 109.7, 75.1],
+        ),
+        "lifted": (
+            "6c4110b7f1cbb264",
+            [195.8, 215.3, 243.6, 207.6, 211.5, 240.2, 137.7, 159.3, 138.3, 146.6, 163.7, 140.5],
         ),
         "turned": (
-            "1c2b28751e1b9b79",
+            "bbabceb5fd9e9cf4",
             [171.7, 194.0, 216.1, 191.6, 192.4, 221.6, 121.4, 133.5, 107.8, 127.7, 119.2, 98.0],
         ),
+        "lens": (
+            "72b8162cbc9add8c",
+            [180.5, 200.6, 225.4, 192.8, 196.4, 224.7, 124.8, 131.6, 101.2, 134.3, 135.2, 103.6],
+        ),
+        "laid": (
+            "4bdebc1951eb3818",
+            [128.4, 127.7, 98.4, 186.1, 189.2, 217.9, 117.2, 123.4, 96.3, 169.6, 188.7, 214.5],
+        ),
         "clean": (
-            "7e53a09ba59769db",
-            [169.8, 189.5, 215.7, 181.1, 184.9, 212.4, 118.1, 125.1, 96.3, 126.7, 128.3, 98.0],
+            "29ac3b3eff954056",
+            [169.9, 189.4, 215.5, 181.3, 184.9, 212.3, 118.2, 124.9, 96.2, 126.8, 128.2, 97.9],
+        ),
+        "colourful": (
+            "ecabd48f23d8ca60",
+            [158.5, 189.1, 229.3, 176.2, 182.3, 224.2, 115.9, 126.3, 75.5, 127.1, 129.0, 75.5],
+        ),
+        "grey": (
+            "286c1b58eb64de77",
+            [190.7, 180.1, 168.4, 195.4, 185.2, 174.1, 130.8, 116.2, 100.0, 136.9, 122.4, 106.2],
+        ),
+        "table": (
+            "67981fe7f6ee6a8e",
+            [208.7, 171.5, 177.7, 208.2, 166.4, 186.9, 97.0, 97.9, 112.7, 99.9, 100.4, 120.2],
+        ),
+        "parts": (
+            "7dc70cf07997becf",
+            [175.5, 185.4, 200.4, 184.7, 186.2, 202.1, 113.3, 116.1, 102.1, 121.4, 121.1, 105.1],
+        ),
+        "sharp": (
+            "0973a25641caf483",
+            [170.2, 189.8, 216.1, 181.5, 185.3, 212.8, 118.6, 125.3, 96.4, 126.9, 128.2, 97.9],
         ),
         "raw": (
-            "e746f578be76da16",
-            [226.7, 235.4, 245.9, 235.4, 232.0, 242.0, 187.9, 196.4, 155.1, 197.7, 201.4, 156.7],
+            "78882b10ccc217ee",
+            [227.5, 235.4, 246.1, 235.5, 232.2, 241.7, 189.8, 196.6, 155.2, 197.7, 201.7, 156.9],
+        ),
+        "raw part": (
+            "e8e0ef128302a4ba",
+            [167.5, 187.0, 213.9, 178.7, 182.6, 211.1, 114.8, 121.0, 92.5, 122.9, 124.2, 94.6],
+        ),
+        "raw fast": (
+            "aad2ad6759cb9f30",
+            [168.8, 189.5, 215.9, 180.8, 184.7, 213.0, 118.3, 125.1, 95.8, 126.8, 128.2, 97.6],
+        ),
+        "raw blend": (
+            "7a2250b859131f07",
+            [161.4, 179.6, 199.4, 171.9, 175.3, 195.9, 111.2, 117.1, 89.6, 118.8, 119.8, 91.2],
+        ),
+        "raw reconstruct": (
+            "52a0cb9eb7be7579",
+            [159.5, 176.9, 203.8, 170.0, 172.6, 200.7, 111.2, 117.1, 89.6, 119.2, 119.9, 91.4],
         ),
     },
 }
@@ -73,11 +158,12 @@ def rendered(folder: Path, case: str):
     picture = make.scene(192, 128)
     operations = merge([], CASES[case], at=AT)
     path = folder / "a"
-    if case == "raw":
-        make.write_dng(path, picture)
+    if "decode" in CASES[case]:
+        make.write_dng(path, picture, ev=0.5 if "highlight" in CASES[case]["decode"] else 0.0)
     else:
         make.write_png(path, picture)
-    return render(path, operations).image
+    (folder / "table.cube").write_bytes(LUT.normal_form)
+    return render(path, operations, luts=[folder]).image
 
 
 def fingerprint(image) -> tuple[str, list[int]]:

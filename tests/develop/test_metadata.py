@@ -12,6 +12,7 @@ import pytest
 from immich_sidecar.develop import exif_patch, xmp_patch
 from immich_sidecar.develop.engine import develop
 from immich_sidecar.develop.probe import probe
+from immich_sidecar.recipe.plan import OUTPUT_FORMATS
 from tests.photos import make
 
 #: Rows of docs/metadata.md that name whole classes of tags in words.
@@ -33,11 +34,16 @@ IN_WORDS = [
 STRUCTURE = re.compile(r"`([A-Za-z0-9]+)`")
 
 
-def documented() -> list[str]:
-    """The tags that docs/metadata.md allows to differ, as patterns."""
+def documented(file_format: str = "jpeg") -> list[str]:
+    """The tags that docs/metadata.md allows to differ, as patterns; those of a section only for its formats."""
     text = (Path(__file__).parents[2] / "docs" / "metadata.md").read_text()
     patterns = list(IN_WORDS)
+    applies = True
     for line in text.splitlines():
+        if line.startswith("#"):
+            applies = not line.startswith("### ") or f"`{file_format}`" in line
+        if not applies:
+            continue
         if not line.startswith("| `"):
             continue
         first = line.split("|")[1]
@@ -55,15 +61,16 @@ def read(exiftool: str, path: Path) -> dict[str, object]:
     return read_all(exiftool, [path])[0]
 
 
-def undocumented(before: dict[str, object], after: dict[str, object]) -> list[str]:
-    allowed = documented()
+def undocumented(before: dict[str, object], after: dict[str, object], file_format: str = "jpeg") -> list[str]:
+    allowed = documented(file_format)
     different = [
         f"{tag}: {before.get(tag)!r:.60} -> {after.get(tag)!r:.60}"
         for tag in before
         if before[tag] != after.get(tag) and not any(fnmatch.fnmatchcase(tag, p) for p in allowed)
     ]
     added = [tag for tag in after if tag not in before]
-    return different + [f"added {t}" for t in added if not any(fnmatch.fnmatchcase(t, p) for p in allowed)]
+    may_come = [p.removeprefix("+") for p in allowed]
+    return different + [f"added {t}" for t in added if not any(fnmatch.fnmatchcase(t, p) for p in may_come)]
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +82,12 @@ def picture():
 def halved(tmp_path, recipe):
     """A function that develops a photo with a crop of half its size."""
 
-    def make_version(original: Path) -> Path:
-        output = tmp_path / f"version-of-{original.name}.jpg"
-        develop(original, recipe(crop={"x": 0.2, "y": 0.1, "width": 0.5, "height": 0.5}), output)
+    def make_version(original: Path, file_format: str = "jpeg", longest_edge: int = 0) -> Path:
+        output = tmp_path / f"version-of-{original.name}.{OUTPUT_FORMATS[file_format][0]}"
+        steps = {"crop": {"x": 0.2, "y": 0.1, "width": 0.5, "height": 0.5}}
+        if file_format != "jpeg" or longest_edge:
+            steps["output"] = {"format": file_format, "longest_edge": longest_edge}
+        develop(original, recipe(**steps), output)
         return output
 
     return make_version
@@ -187,6 +197,64 @@ def test_metadata_of_real_photos(photos, halved, exiftool) -> None:
     found = {n: undocumented(b, a) for n, b, a in zip(names, before, after, strict=True)}
     wrong = {name: tags for name, tags in found.items() if tags}
     assert wrong == {}
+
+
+OTHER_FORMATS = [name for name in OUTPUT_FORMATS if name != "jpeg"]
+
+
+@pytest.mark.parametrize("file_format", OTHER_FORMATS)
+def test_everything_reaches_other_formats(tmp_path, picture, halved, exiftool, file_format) -> None:
+    original = make.write_jpeg_with_everything(tmp_path / "a.jpg", picture, orientation=6)
+    version = halved(original, file_format)
+    before, after = read(exiftool, original), read(exiftool, version)
+    assert undocumented(before, after, file_format) == []
+    assert b"SIDECAR\0" + bytes(range(64)) in version.read_bytes(), "the maker note, byte for byte"
+    assert (after["IFD0:Orientation"], after["XMP-tiff:Orientation"]) == (1, 1)
+    assert after["GPS:GPSLatitude"] == pytest.approx(52.52)
+    assert after["ExifIFD:OffsetTimeOriginal"] == "+02:00"
+    assert after["ExifIFD:LensModel"] == before["ExifIFD:LensModel"]
+    if file_format == "jxl":
+        assert probe(version).icc == "Display P3"
+    else:
+        assert after["ICC_Profile:ProfileDescription"] == "Display P3"
+    city = "IPTC:City" if file_format in ("small", "tiff16") else "XMP-photoshop:City"
+    assert after[city] == "Berlin"
+    facts, was = probe(version), probe(original)
+    assert (facts.width, facts.height, facts.orientation) == (200, 300, 1)
+    assert (facts.captured_at, facts.gps, facts.lens) == (was.captured_at, was.gps, was.lens)
+
+
+def test_other_formats_of_real_photos(photos, halved, exiftool) -> None:
+    kinds = {
+        "heic": ["tower-orientation8-canon-a85.jpg", "bird-house-iphone-12mp.heic", "raw/canon-30d-landscape.cr2"],
+        "avif": ["phone-box-orientation6-nikon-d40.jpg", "formats/rated-mongolels.jpg", "raw/canon-30d-landscape.cr2"],
+        "jxl": ["sunset-canon-g11.jpg", "formats/keywords-picasa.jpg", "raw/canon-30d-landscape.cr2"],
+        "tiff16": ["cathedral-olympus-e10.jpg", "formats/rated-mongolels.jpg", "raw/canon-30d-landscape.cr2"],
+        "small": ["sea-poles-sony-h9.jpg", "formats/gps-thompson-springs.jpg"],
+    }
+    asked = [(kind, photos / name) for kind, names in kinds.items() for name in names]
+    versions = [halved(original, kind, longest_edge=600) for kind, original in asked]
+    before, after = read_all(exiftool, [original for _, original in asked]), read_all(exiftool, versions)
+    found = {
+        f"{kind} of {original.name}": undocumented(b, a, kind)
+        for (kind, original), b, a in zip(asked, before, after, strict=True)
+    }
+    assert {name: tags for name, tags in found.items() if tags} == {}
+
+
+def test_extended_xmp_becomes_part_of_the_packet(tmp_path, picture, halved, exiftool) -> None:
+    extended = make.xmp_with('xmp:Label="far away"', 'xmlns:xmp="http://ns.adobe.com/xap/1.0/"')
+    guid = "0123456789ABCDEF0123456789ABCDEF"
+    main = make.xmp_with(f'xmpNote:HasExtendedXMP="{guid}"', 'xmlns:xmpNote="http://ns.adobe.com/xmp/note/"')
+    part = guid.encode() + len(extended).to_bytes(4, "big") + bytes(4) + extended
+    plain = make.write_jpeg(tmp_path / "a.jpg", picture, xmp=main).read_bytes()
+    prefix = b"http://ns.adobe.com/xmp/extension/\0"
+    segment = b"\xff\xe1" + (len(prefix) + len(part) + 2).to_bytes(2, "big") + prefix + part
+    original = tmp_path / "b.jpg"
+    original.write_bytes(plain[:2] + segment + plain[2:])
+    after = read(exiftool, halved(original, "avif"))
+    assert after["XMP-xmp:Label"] == "far away"
+    assert "XMP-xmpNote:HasExtendedXMP" not in after
 
 
 def test_a_thumbnail_that_does_not_fit_is_removed(tmp_path, picture) -> None:

@@ -2,12 +2,15 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from immich_sidecar.develop.decode import decode
 from immich_sidecar.develop.engine import render
-from immich_sidecar.develop.preview import PreviewSource, preview_jpeg, smaller_jpeg, thumbnail
+from immich_sidecar.develop.preview import PreviewSource, preview_jpeg, preview_of, smaller_jpeg, thumbnail
+from immich_sidecar.develop.probe import probe
 from immich_sidecar.develop.proxy import load_proxy
 from immich_sidecar.errors import RecipeError, UndecodableError
 from tests.develop.conftest import mean_difference
@@ -46,6 +49,24 @@ def test_a_preview_shows_wide_colours_as_srgb(tmp_path) -> None:
     assert mean_difference(opened(preview_jpeg(path, quality=98)), np.asarray(expected)) < 2.5
     proxy = load_proxy(path)
     assert np.abs(proxy.display.astype(int) - np.asarray(expected)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["turned", "wide", "deep"])
+def test_a_picture_that_is_decoded_already_has_the_same_preview(tmp_path, scene, kind) -> None:
+    if kind == "turned":
+        path = make.write_jpeg_with_everything(tmp_path / "a.jpg", scene, orientation=6)
+    elif kind == "wide":
+        path = make.write_png(tmp_path / "a.png", scene, icc=make.display_p3_icc())
+    else:
+        path = tmp_path / "a.tiff"
+        cv2.imwrite(str(path), scene[..., ::-1].astype(np.uint16) * 257)
+    from_file = opened(preview_jpeg(path, max_edge=400, quality=95))
+    decoded = decode(path, probe(path))
+    before = decoded.pixels.copy()
+    from_pixels = opened(preview_of(decoded, max_edge=400, quality=95))
+    assert from_pixels.shape == from_file.shape
+    assert mean_difference(from_pixels, from_file) < 2.5
+    assert np.array_equal(decoded.pixels, before)
 
 
 def test_the_preview_of_a_raw_without_steps_is_the_cameras(tmp_path, steps) -> None:

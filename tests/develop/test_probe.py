@@ -115,7 +115,7 @@ FTYP = struct.pack(">I", 24) + b"ftyp"
         ("clip.jpg", _bytes(FTYP + b"isom\0\0\0\0mp42avc1" + bytes(40)), NotAPhotoError),
         ("a.gif", _gif, UnsupportedError),
         ("a.svg", _bytes(b"<?xml version='1.0'?><svg/>"), UnsupportedError),
-        ("a.jxl", _bytes(b"\xff\x0a" + bytes(60)), UnsupportedError),
+        ("a.jxl", _bytes(b"\xff\x0a\xfa"), UndecodableError),
         ("a.psd", _bytes(b"8BPS" + bytes(60)), UnsupportedError),
         ("moving.webp", _animation, UnsupportedError),
     ],
