@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from immich_sidecar.analysis.findings import Findings, Mask
 from immich_sidecar.analysis.measure.exposure import Exposure, measure_exposure
-from immich_sidecar.analysis.measure.horizon import Tilt, measure_tilt
+from immich_sidecar.analysis.measure.glance import Glance, measure_glance
 from immich_sidecar.analysis.measure.kind import Kind, measure_kind
-from immich_sidecar.analysis.measure.look import Look, fit_look
+from immich_sidecar.analysis.measure.lens import Lens, focal_length_35mm, measure_lens
+from immich_sidecar.analysis.measure.light import Light, measure_light
+from immich_sidecar.analysis.measure.look import Look, LookSource, developed, fit_look
 from immich_sidecar.analysis.measure.noise import Noise, measure_noise
+from immich_sidecar.analysis.measure.raw_white import RawWhite, balanced, measure_raw_white
 from immich_sidecar.analysis.measure.sharpness import Sharpness, measure_sharpness
-from immich_sidecar.analysis.measure.white_balance import Cast, measure_cast
+from immich_sidecar.analysis.measure.sky import measure_sky
+from immich_sidecar.analysis.measure.tilt import Tilt, measure_tilt
+from immich_sidecar.develop.decode import Decoded
+from immich_sidecar.develop.optics import read_optics
 from immich_sidecar.develop.probe import FileFacts, probe
 from immich_sidecar.develop.proxy import Proxy, load_proxy
 
@@ -24,6 +31,10 @@ if TYPE_CHECKING:
 
 #: Formats that keep drawn areas exactly.
 _LOSSLESS = frozenset({"png", "bmp", "tiff"})
+
+
+#: From this confidence on the white of a RAW file is put right before anything else is measured.
+_SURE = 0.6
 
 
 class Facts(BaseModel):
@@ -45,10 +56,18 @@ class Facts(BaseModel):
     model: str | None = None
     #: ISO speed.
     iso: int | None = None
+    #: Exposure time in seconds, and the f-number.
+    exposure_seconds: float | None = None
+    f_number: float | None = None
+    #: Whether the camera took it as one of an exposure bracket.
+    is_bracketed: bool = False
     #: The program that wrote the file, or the camera's firmware.
     software: str | None = None
     #: Whether the file carries a gain map for HDR screens.
     has_gain_map: bool = False
+    #: Whether a developed JPEG keeps it, and if not, a few words about it that say why.
+    keeps_gain_map: bool = False
+    gain_map_problem: str = ""
     #: Whether the file carries a video of the moment.
     is_motion_photo: bool = False
     #: Whether the file is marked as a panorama.
@@ -64,11 +83,24 @@ class Analysis(BaseModel):
     kind: Kind
     tilt: Tilt
     exposure: Exposure
-    cast: Cast
     noise: Noise
     sharpness: Sharpness
+    #: None in analyses that were stored before it was measured.
+    light: Light | None = None
+    #: The photo in very few pixels; None in analyses that were stored before there was one.
+    glance: Glance | None = None
+    #: A blue sky; None where none is sure.
+    sky: Mask | None = None
     #: RAW files only: how linear values become a picture.
     look: Look | None = None
+    #: RAW files only: what the camera seems to have got wrong about the light.
+    raw_white: RawWhite | None = None
+    #: The lens, where it is known.
+    lens: Lens | None = None
+    #: Focal length in mm as on 36 x 24 mm.
+    focal_length_35mm: float | None = None
+    #: What models found; None where none were asked, and in analyses that were stored before there were any.
+    findings: Findings | None = None
     #: Seconds that each part took.
     seconds: dict[str, float] = {}
 
@@ -82,16 +114,21 @@ class Analysis(BaseModel):
         return cls.model_validate_json(text)
 
 
-def analyse(path: Path, *, on_progress: Callable[[float], None] | None = None) -> Analysis:
+def analyse(
+    path: Path, *, decoded: Decoded | None = None, on_progress: Callable[[float], None] | None = None
+) -> Analysis:
     """Measure a photo file.
 
     Everything is measured on a picture of about 1000 pixels and a few pieces at full size; for RAW files the
-    measurements describe the picture after its look (`Analysis.look`), so that advice means the same for both.
+    measurements describe the picture after its look (`Analysis.look`) and, where the camera surely was wrong about the
+    light, after that was put right, so that advice means the same for both.
 
     Parameters
     ----------
     path
         The original; only read.
+    decoded
+        Its whole picture, where it has been decoded already (not of RAW files).
     on_progress
         Told the finished part 0..1.
 
@@ -103,52 +140,70 @@ def analyse(path: Path, *, on_progress: Callable[[float], None] | None = None) -
     clock = _Clock(on_progress)
     facts = probe(path)
     clock.lap("probe", 0.05)
-    proxy = load_proxy(path, facts=facts)
+    optics = read_optics(path)
+    lens = measure_lens(path, facts, optics)
+    clock.lap("lens", 0.07)
+    proxy = load_proxy(path, facts=facts, decoded=decoded)
     clock.lap("decode", 0.4)
-    look = fit_look(proxy.linear, proxy.embedded) if facts.is_raw else None
-    display, linear = (proxy.display, proxy.linear) if look is None else developed(proxy.linear, look)
-    if look is not None:
+    display, linear, look, white = proxy.display, proxy.linear, None, None
+    if facts.is_raw:
+        camera = proxy.camera
+        white = measure_raw_white(linear, camera) if camera is not None else None
+        clock.lap("raw_white", 0.45)
+        look = fit_look(linear, proxy.embedded, camera.to_srgb if camera is not None else None)
+        if camera is not None and white is not None and white.confidence >= _SURE:
+            linear = balanced(linear, camera, white)
+            look = look if look.source is LookSource.PAIRS else fit_look(linear, None, camera.to_srgb)
+        display, linear = developed(linear, look)
         clock.lap("look", 0.5)
     kind = _kind(proxy, facts, display)
     clock.lap("kind", 0.55)
     exposure = measure_exposure(display, linear)
     clock.lap("exposure", 0.6)
-    cast = measure_cast(display, linear)
-    clock.lap("white_balance", 0.7)
+    light = measure_light(linear)
+    clock.lap("light", 0.7)
+    glance = measure_glance(display)
+    sky = measure_sky(display)
+    clock.lap("glance", 0.72)
     tilt = measure_tilt(display)
     clock.lap("horizon", 0.9)
-    noise = measure_noise(proxy.detail_patches, proxy.chroma_patches)
-    sharpness = measure_sharpness(proxy.detail_patches)
+    luma, chroma = (proxy.detail_patches, proxy.chroma_patches) if look is None else _developed_patches(proxy, look)
+    noise = measure_noise(luma, chroma, binned=look is not None and proxy.patch_scale < 1)
+    sharpness = measure_sharpness(luma)
     clock.lap("detail", 1.0)
     return Analysis(
         facts=Facts.model_validate(facts, from_attributes=True),
         kind=kind,
         tilt=tilt,
         exposure=exposure,
-        cast=cast,
         noise=noise,
         sharpness=sharpness,
+        light=light,
+        glance=glance,
+        sky=sky,
         look=look,
+        raw_white=white,
+        lens=lens,
+        focal_length_35mm=focal_length_35mm(facts, optics),
         seconds=clock.seconds,
     )
 
 
-def developed(linear: "NDArray[np.float32]", look: Look) -> "tuple[NDArray[np.uint8], NDArray[np.float32]]":
-    """A RAW proxy with its look: display values (uint8) and the same picture in linear sRGB 0..1.
-
-    As the engine does it: the curve acts on the largest and the smallest channel, the middle one keeps its
-    relative place between them.
-    """
+def _developed_patches(proxy: Proxy, look: Look) -> "tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]":
+    """The pieces of a RAW file with its look, as brightness and colour differences."""
     import numpy as np
 
-    x, y = np.array(look.tone_curve, np.float32).T
-    exposed = np.maximum(linear, 0) * np.float32(2**look.baseline_ev)
-    high, low = exposed.max(axis=2, keepdims=True), exposed.min(axis=2, keepdims=True)
-    high_out, low_out = np.interp(high, x, y), np.interp(low, x, y)
-    place = (exposed - low) / np.maximum(high - low, 1e-6)
-    shown = np.clip(low_out + place * (high_out - low_out), 0, 1).astype(np.float32)
-    encoded = np.where(shown <= 0.0031308, shown * 12.92, 1.055 * shown ** (1 / 2.4) - 0.055)
-    return np.round(encoded * 255).astype(np.uint8), shown
+    luma, chroma = [], []
+    for brightness, difference in zip(proxy.detail_patches, proxy.chroma_patches, strict=True):
+        blue, red = brightness + 1.772 * difference[..., 0], brightness + 1.402 * difference[..., 1]
+        green = (brightness - 0.299 * red - 0.114 * blue) / 0.587
+        code = np.clip(np.stack([red, green, blue], axis=-1), 0, 1)
+        linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+        rgb = developed(linear.astype(np.float32), look)[0].astype(np.float32) / np.float32(255)
+        y = (rgb @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.float32)
+        luma.append(y)
+        chroma.append(np.stack([(rgb[..., 2] - y) / 1.772, (rgb[..., 0] - y) / 1.402], axis=-1).astype(np.float32))
+    return luma, chroma
 
 
 def _kind(proxy: Proxy, facts: FileFacts, display: "NDArray[np.uint8]") -> Kind:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from immich_sidecar.analysis.measure.exposure import measure_exposure
+from immich_sidecar.analysis.measure.light import measure_light
+from immich_sidecar.analysis.measure.light_features import light_features, vector
 from immich_sidecar.analysis.measure.noise import Noise, measure_noise
 from immich_sidecar.analysis.measure.sharpness import measure_sharpness
-from immich_sidecar.analysis.measure.white_balance import measure_cast
 from tests.photos.make import Display, degraded, linear_from_display, sample_photo, scene
 
 
@@ -49,27 +50,49 @@ def test_veil_is_seen_where_black_is_missing() -> None:
     assert measure_exposure(flat, linear_from_display(flat)).veil > 40
 
 
-@pytest.mark.parametrize("cast", [(0.75, 1.0, 0.75), (1.3, 1.0, 1.3), (1.25, 1.0, 0.8)])
+@pytest.mark.parametrize("cast", [(0.75, 1.0, 0.75), (1.3, 1.0, 1.3), (1.25, 1.0, 0.8), (0.8, 1.0, 1.25)])
 def test_light_of_a_cast_is_found(cast: tuple[float, float, float]) -> None:
     # Greys of many brightnesses and a few colours: no doubt about the light.
     random = np.random.default_rng(1)
-    grey = np.kron(random.uniform(0.03, 0.6, (24, 32, 1)), np.ones((12, 12, 1)))
-    picture = grey * (1 + 0.15 * np.kron(random.normal(0, 1, (24, 32, 3)), np.ones((12, 12, 1))) * 0.5)
+    grey = np.kron(random.uniform(0.03, 0.7, (24, 32, 1)), np.ones((24, 24, 1)))
+    picture = grey * (1 + 0.15 * np.kron(random.normal(0, 1, (24, 32, 3)), np.ones((24, 24, 1))) * 0.5)
+    picture *= 1 + 0.05 * random.normal(0, 1, (*picture.shape[:2], 1))
     linear = np.clip(picture * np.array(cast) / np.mean(cast), 0, 1).astype(np.float32)
-    codes = np.round(255 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055))
 
-    found = measure_cast(codes.astype(np.uint8), linear)
+    found = measure_light(linear)
 
-    assert found.light is not None
-    assert found.light == pytest.approx((np.log2(cast[0] / cast[1]), np.log2(cast[2] / cast[1])), abs=0.12)
-    assert found.neutral < 0.2
+    assert found.colour == pytest.approx((np.log2(cast[0] / cast[1]), np.log2(cast[2] / cast[1])), abs=0.3)
+    assert found.colour_confidence > 0.6
 
 
-def test_night_has_no_cast() -> None:
-    picture = np.zeros((200, 300, 3), np.uint8)
-    picture[90:100, 140:150] = (255, 160, 60)
+@pytest.mark.parametrize("name", ["astronaut", "coffee"])
+@pytest.mark.parametrize("ev", [-2.0, -1.0])
+def test_missing_light_is_told_in_stops(name: str, ev: float) -> None:
+    dark = degraded(sample_photo(name, shrink=1), ev=ev)
+    found = measure_light(linear_from_display(dark))
 
-    assert measure_cast(picture, linear_from_display(picture)).light is None
+    assert found.ev == pytest.approx(ev, abs=0.4)
+    assert found.ev_confidence > 0.6
+
+
+def test_features_are_the_same_in_number_and_finite_for_every_picture() -> None:
+    sizes = set()
+    for shape in ((1, 1), (3, 500), (17, 23), (400, 300)):
+        for value in (0.0, 0.2, 1.0):
+            found = vector(light_features(np.full((*shape, 3), value, np.float32)))
+            assert np.isfinite(found).all()
+            sizes.add(found.shape)
+    assert len(sizes) == 1
+
+
+def test_black_and_white_has_no_variety_of_colours() -> None:
+    photo = sample_photo("astronaut", shrink=1)
+    grey = photo.mean(axis=2, keepdims=True).repeat(3, axis=2).astype(np.uint8)
+    toned = degraded(grey, cast=(1.15, 1.0, 0.8))
+
+    assert measure_light(linear_from_display(photo)).variety > 0.3
+    for picture in (grey, toned):
+        assert measure_light(linear_from_display(picture)).variety < 0.1
 
 
 @pytest.mark.parametrize("sigma", [3.0, 8.0, 15.0])

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from immich_sidecar.analysis.analysis import developed
-from immich_sidecar.analysis.measure.look import Look, LookSource, fit_look
-from tests.photos.make import Display, display_from_linear, linear_from_display, sample_photo, scene
+from immich_sidecar.analysis.measure.look import Look, LookSource, developed, fit_look
+from tests.photos.make import Display, display_from_linear, linear_from_display, random_look, sample_photo, scene
 
 #: A camera's curve, linear to linear: contrast, shoulder.
 CURVE_X = np.array([0.0, 0.01, 0.03, 0.08, 0.18, 0.4, 0.8, 1.6, 2.8])
@@ -42,7 +41,15 @@ def check(look: Look) -> None:
     assert y[-1] == 1
     assert (np.diff(x) > 0).all()
     assert (np.diff(y) >= 0).all()
-    validate("decode", {"baseline_ev": look.baseline_ev, "tone_curve": [list(p) for p in look.tone_curve]})
+    parameters = {"baseline_ev": look.baseline_ev, "tone_curve": [list(p) for p in look.tone_curve]}
+    if look.correction is not None:
+        # Saturated pixels reach the end of the curve in all channels: they are white.
+        sums = np.array(look.correction).sum(axis=1)
+        assert sums.min() == pytest.approx(1, abs=1e-4)
+        assert sums.max() < 1.6
+        assert np.ptp(developed(np.ones((2, 2, 3), np.float32), look)[0]) == 0
+        parameters["colour_matrix"] = [list(row) for row in look.correction]
+    validate("decode", parameters)
 
 
 @pytest.mark.parametrize("ev", [-2.5, -1.5, -0.5])
@@ -55,6 +62,60 @@ def test_known_curve_is_found(ev: float) -> None:
     ours = distance(developed(linear, look)[0], shown)
     assert ours < 3.0
     assert ours < 0.35 * distance(display_from_linear(linear), shown)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_known_looks_with_colours_are_found(seed: int) -> None:
+    linear = linear_from_display(sample_photo("coffee" if seed % 2 else "astronaut", shrink=1))
+    shown = random_look(seed)(linear)
+    dark = linear * np.float32(2.0 ** (-0.4 * seed))
+    look = fit_look(dark, shown)
+
+    check(look)
+    assert look.source is LookSource.PAIRS
+    assert distance(developed(dark, look)[0], shown) < 2.2
+    assert fit_look(dark, shown) == look
+
+
+def test_colours_of_the_picture_become_those_of_the_camera() -> None:
+    """The matrix of the recipe is one of camera RGB."""
+    linear = linear_from_display(sample_photo("coffee", shrink=1))
+    to_srgb = np.array([[1.85, -1.0, 0.15], [-0.04, 1.34, -0.3], [0.06, -0.36, 1.3]])
+    with_colours = fit_look(linear, random_look(3)(linear), to_srgb)
+    without = fit_look(linear, None, to_srgb)
+
+    assert with_colours.correction is not None
+    np.testing.assert_allclose(with_colours.colour_matrix, np.array(with_colours.correction) @ to_srgb, atol=1e-5)
+    np.testing.assert_allclose(without.colour_matrix, to_srgb, atol=1e-5)
+
+
+@pytest.mark.parametrize("part", [0.986, 1.0, 1.02])
+def test_pictures_that_show_a_little_less_are_laid_on_the_same_places(part: float) -> None:
+    """Cameras cut a little off; a shift of one place spoils the pairs at every edge."""
+    linear = linear_from_display(sample_photo("astronaut", shrink=1))
+    meant = random_look(5)(linear)
+    edge = round(512 * (1 - 1 / part) / 2) if part > 1 else round(512 * (1 - part) / 2)
+    inner = slice(edge, 512 - edge) if edge else slice(None)
+    dark, shown = linear * np.float32(0.5), meant
+    if part < 1:
+        shown = meant[inner, inner]
+    elif part > 1:
+        dark = np.ascontiguousarray(dark[inner, inner])
+    look = fit_look(dark, shown)
+
+    check(look)
+    assert distance(developed(linear * np.float32(0.5), look)[0], meant) < 2.0
+
+
+@pytest.mark.parametrize("tint", [(1.0, 1.0, 1.0), (1.0, 0.82, 0.6)])
+def test_a_monochrome_picture_lends_its_brightness_alone(tint: tuple[float, float, float]) -> None:
+    linear = linear_from_display(sample_photo("coffee", shrink=1))
+    grey = np.repeat((linear @ np.array([0.2126, 0.7152, 0.0722], np.float32))[..., None], 3, axis=2)
+    look = fit_look(linear * np.float32(0.4), display_from_linear(grey * np.array(tint)))
+
+    check(look)
+    assert look.correction is None
+    assert distance(developed(linear * np.float32(0.4), look)[0], display_from_linear(linear)) < 6
 
 
 def test_small_cropped_turned_and_grey_pictures_serve_as_well() -> None:
@@ -84,6 +145,9 @@ def test_wrong_or_missing_pictures_do_not_ruin_anything() -> None:
         np.full((400, 600, 3), 255, np.uint8),
         random.integers(0, 255, (400, 600, 3), dtype=np.uint8),
         sample_photo("chelsea", shrink=1),
+        np.ascontiguousarray(255 - shown),
+        np.ascontiguousarray(np.roll(shown, 1, axis=2)),
+        np.where(shown > 110, 255, 0).astype(np.uint8),
         np.zeros((8, 8, 3), np.uint8),
     ]
     reference = distance(developed(linear, alone)[0], shown)

@@ -57,7 +57,8 @@ def measure_exposure(display: NDArray[np.uint8], linear: NDArray[np.float32]) ->
     """
     linear, display = _small(linear), _small(display)
     luminance = linear @ LUMINANCE
-    largest, smallest = linear.max(axis=2), linear.min(axis=2)
+    smallest, largest = extremes(linear)
+    smallest_code, largest_code = extremes(display)
     brightest = max(1e-4, float(np.percentile(largest, 99.7)))
     top = linear[luminance >= np.percentile(luminance, 95)]
     red, green, blue = (float(v) for v in top.reshape(-1, 3).mean(axis=0))
@@ -70,18 +71,24 @@ def measure_exposure(display: NDArray[np.uint8], linear: NDArray[np.float32]) ->
         percentiles=tuple(round(float(v), 3) for v in stops),
         key=round(float(np.log2(luminance + 2e-3).mean()), 3),
         headroom=round(max(0.0, -float(np.log2(brightest))), 3),
-        veil=round(float(np.percentile(display.min(axis=2), 1.0)), 1),
+        veil=round(float(np.percentile(smallest_code, 1.0)), 1),
         clipped=(
             round(clipped[0], 4),
             round(clipped[1], 4),
             round(clipped[2], 4),
             round(float((smallest >= _CLIPPED).mean()), 4),
         ),
-        crushed=round(float((display.max(axis=2) <= 2).mean()), 4),
+        crushed=round(float((largest_code <= 2).mean()), 4),
         darkness=round(float((luminance < brightest * 0.01).mean()), 4),
         warmth=round(warm, 3),
         saturation=round(float(saturation.mean()), 3),
     )
+
+
+def extremes(image: NDArray[_Number]) -> tuple[NDArray[_Number], NDArray[_Number]]:
+    """Smallest and largest channel of each pixel (last axis); many times faster than NumPy's own way."""
+    red, green, blue = image[..., 0], image[..., 1], image[..., 2]
+    return np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
 
 
 def _small(image: NDArray[_Number]) -> NDArray[_Number]:

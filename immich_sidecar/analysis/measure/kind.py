@@ -10,16 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-#: Sides of common screens in pixels, the longer first; also half and double ones count.
-_SCREENS = frozenset(
-    {
-        (1334, 750), (1792, 828), (1920, 1080), (2160, 1080), (2208, 1242), (2340, 1080), (2400, 1080),
-        (2436, 1125), (2532, 1170), (2556, 1179), (2688, 1242), (2778, 1284), (2796, 1290), (1280, 720),
-        (1280, 800), (1366, 768), (1440, 900), (1600, 900), (1680, 1050), (2560, 1440), (2560, 1600),
-        (2880, 1800), (3024, 1964), (3456, 2234), (3840, 2160), (2048, 1536), (2732, 2048), (3200, 1440),
-        (3120, 1440), (3088, 1440), (2622, 1206), (2868, 1320), (2388, 1668), (2360, 1640), (1136, 640),
-    }
-)  # fmt: skip
+from immich_sidecar.analysis.screens import is_screen
 
 
 class Kind(StrEnum):
@@ -65,7 +56,7 @@ def measure_kind(
     if from_camera:
         return Kind.PHOTO
     flat = _flat_share(display)
-    screen = (max(size), min(size)) in _SCREENS
+    screen = is_screen(*size)
     if flat > (0.25 if lossless or screen else 0.4):
         return Kind.SCREENSHOT if screen else Kind.GRAPHIC
     return Kind.PHOTO

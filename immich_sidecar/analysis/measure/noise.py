@@ -1,21 +1,33 @@
 """How noisy a photo is at full size, in brightness and in colour.
 
-The estimate is the mean absolute diagonal Haar coefficient (after Donoho 1994) of the smoothest blocks: edges and
-texture hardly reach them, noise reaches all. JPEG compression and demosaicing move noise to lower frequencies, so a
-second, coarser scale is looked at too.
+Noise is everywhere, texture is not: the deviation of diagonal Haar coefficients (after Donoho 1994) is taken of
+small blocks, and of all blocks of about the same brightness only the smoothest ones are believed. A sensor's
+variance grows with light (shot noise) from a floor (read noise); that straight line is fitted in linear light, so
+that brightnesses at which everything has texture are told by those at which something is smooth.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+Floats = NDArray[np.float64]
+
 #: Side of a block, in pixels.
-_BLOCK = 32
-#: Share of the blocks, smoothest first, that is believed.
-_SMOOTHEST = 0.25
+_BLOCK = 16
+#: Percentile of the blocks of one brightness that is believed, and the share of the deviation that it shows for
+#: noise alone; for colour, whose blocks are more uneven, at the fine and at the coarse scale.
+_SMOOTHEST, _SHOWN = 4.0, 0.82
+_SMOOTHEST_COLOUR, _SHOWN_COLOUR, _SHOWN_COARSE = 6.0, 0.84, 0.78
+#: Code values between which noise is not cut off.
+_DARKEST, _BRIGHTEST = 14.0, 240.0
+#: How much more brightness noise there is at full size than in pixels that are made of two green, a red and a blue.
+_BINNED = 1.35
+#: Into how many brightnesses the blocks are dealt, and how many blocks one needs.
+_BINS, _FEWEST = 8, 20
 
 
 class Noise(BaseModel):
@@ -23,15 +35,24 @@ class Noise(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    #: Of brightness (luma of display values).
+    #: Of brightness (luma of display values), at the brightness that half of the picture has.
     luma: float
     #: Of colour (Cb and Cr).
     chroma: float
     #: Blocks that the estimate rests on; few mean little.
     blocks: int
+    #: How much rougher ordinary blocks are than the smoothest of the same brightness: about 1 for noise, which is
+    #: the same everywhere, from 1.5 on it is texture.
+    unevenness: float = 1.0
+    #: Variance in linear light 0..1: `shot` times the light, plus `read`.
+    shot: float = 0.0
+    #: Variance in linear light where there is none.
+    read: float = 0.0
 
 
-def measure_noise(luma: Sequence[NDArray[np.float32]], chroma: Sequence[NDArray[np.float32]]) -> Noise:
+def measure_noise(
+    luma: Sequence[NDArray[np.float32]], chroma: Sequence[NDArray[np.float32]], *, binned: bool = False
+) -> Noise:
     """Estimate noise from pieces of a photo at full size.
 
     Parameters
@@ -40,63 +61,101 @@ def measure_noise(luma: Sequence[NDArray[np.float32]], chroma: Sequence[NDArray[
         Brightness of each piece, HxW float32 of display values 0..1; pieces below 64 px are passed over.
     chroma
         Cb and Cr of the same pieces, HxWx2 float32, 0 for grey.
+    binned
+        Whether the pieces are at half size, each pixel made of the four of a sensor's pattern (RAW).
     """
-    in_luma: list[tuple[float, float]] = []
-    in_chroma: list[tuple[float, float]] = []
-    for brightness, colour in zip(luma, chroma, strict=True):
-        if min(brightness.shape[:2]) < 2 * _BLOCK:
+    levels, fine, colour, coarse = [], [], [], []
+    for brightness, difference in zip(luma, chroma, strict=True):
+        if min(brightness.shape[:2]) < 4 * _BLOCK:
             continue
-        # Whole blocks only, so that both scales have as many.
-        rows, columns = (n - n % _BLOCK for n in brightness.shape)
+        # Whole blocks of both scales only.
+        rows, columns = (n - n % (2 * _BLOCK) for n in brightness.shape)
         codes = brightness[:rows, :columns] * np.float32(255)
-        usable = _usable(codes)
-        in_luma += _blocks(codes, usable, subsampled=False)
+        level = codes.reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK).mean(axis=(1, 3))
+        good = (level > _DARKEST) & (level < _BRIGHTEST)
+        levels.append(level[good])
+        fine.append(_deviation(codes, _BLOCK)[good])
         for channel in range(2):
-            in_chroma += _blocks(colour[:rows, :columns, channel] * np.float32(255), usable, subsampled=True)
-    if len(in_luma) < 4:
-        return Noise(luma=0.0, chroma=0.0, blocks=len(in_luma))
-    return Noise(luma=round(_pool(in_luma), 2), chroma=round(_pool(in_chroma), 2), blocks=len(in_luma))
+            plane = np.ascontiguousarray(difference[:rows, :columns, channel]) * np.float32(255)
+            half = np.asarray(cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32)
+            colour.append(_deviation(plane, _BLOCK)[good])
+            coarse.append(2 * _deviation(half, _BLOCK // 2)[good])
+    level = np.concatenate(levels).astype(np.float64) if levels else np.zeros(0)
+    if level.size < 2 * _FEWEST:
+        return Noise(luma=0.0, chroma=0.0, blocks=int(level.size))
+    deviation = np.concatenate(fine).astype(np.float64)
+    bins = _bins(level)
+    floor = np.array([np.percentile(deviation[b], _SMOOTHEST) for b in bins]) / _SHOWN
+    ordinary = np.array([np.percentile(deviation[b], 25.0) for b in bins])
+    brightness_of_bin = np.array([np.median(level[b]) for b in bins])
+    shot, read = _line(brightness_of_bin, floor)
+    light, steepness = _linear(level)
+    shown = float(np.median(np.sqrt(shot * light + read) * steepness)) * 255
+    if binned:
+        shown *= _BINNED
+    return Noise(
+        luma=round(shown, 2),
+        chroma=round(_colour(level, colour, coarse), 2),
+        blocks=int(level.size),
+        unevenness=round(float(np.median(ordinary / np.maximum(floor, 0.05))), 3),
+        shot=float(f"{shot:.3g}"),
+        read=float(f"{read:.3g}"),
+    )
 
 
-def _usable(luma: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Blocks that are neither black nor white, where noise would be cut off."""
-    mean = _tiles(luma).mean(axis=(1, 3))
-    result: NDArray[np.bool_] = (mean > 12) & (mean < 243)
-    return result
-
-
-def _tiles(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    rows, columns = plane.shape[0] // _BLOCK, plane.shape[1] // _BLOCK
-    return plane[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
-
-
-def _blocks(plane: NDArray[np.float32], usable: NDArray[np.bool_], *, subsampled: bool) -> list[tuple[float, float]]:
-    """(roughness, deviation) of every usable block; planes that may have been subsampled show it coarsely only."""
-    fine = _diagonal(plane, _BLOCK)
-    half = np.asarray(cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32)
-    coarse = _diagonal(half, _BLOCK // 2) * 2
-    # Roughness at a scale that white noise of a few codes hardly reaches.
-    soft = np.asarray(cv2.GaussianBlur(plane, (0, 0), 3.0), np.float32)
-    rough = _tiles(soft).std(axis=(1, 3))
-    # White noise shows the same at both scales; correlated noise more at the coarser one, texture much more.
-    sigma = np.maximum(fine, coarse if subsampled else np.minimum(coarse, 2.0 * fine))
-    return list(zip(rough[usable].tolist(), sigma[usable].tolist(), strict=True))
-
-
-def _diagonal(plane: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+def _deviation(plane: NDArray[np.float32], block: int) -> NDArray[np.float32]:
     """Deviation of diagonal Haar coefficients, for each block of the plane."""
-    rows, columns = plane.shape[0] // block, plane.shape[1] // block
-    p = plane[: rows * block, : columns * block]
-    detail = (p[0::2, 0::2] - p[0::2, 1::2] - p[1::2, 0::2] + p[1::2, 1::2]) / 2
+    detail = (plane[0::2, 0::2] - plane[0::2, 1::2] - plane[1::2, 0::2] + plane[1::2, 1::2]) / 2
     half = block // 2
+    rows, columns = detail.shape[0] // half, detail.shape[1] // half
     # The mean, not the median: values of 8 bit are too coarse for medians, and edges are left out by block.
     result: NDArray[np.float32] = np.abs(detail).reshape(rows, half, columns, half).mean(axis=(1, 3)) * 1.2533
     return result
 
 
-def _pool(blocks: list[tuple[float, float]]) -> float:
-    values = np.array(blocks)
-    count = max(4, int(len(values) * _SMOOTHEST))
-    smoothest = values[np.argsort(values[:, 0])[:count], 1]
-    # Noise is everywhere; what some blocks do not have is texture.
-    return float(min(np.median(smoothest), 1.5 * np.percentile(values[:, 1], 10)))
+def _bins(level: Floats) -> list[NDArray[np.bool_]]:
+    """Blocks of about the same brightness, as many in each."""
+    edges = np.quantile(level, np.linspace(0, 1, _BINS + 1))
+    bins = [(level >= low) & (level <= high) for low, high in pairwise(edges)]
+    return [b for b in bins if b.sum() >= _FEWEST] or [np.ones(level.size, bool)]
+
+
+def _linear(level: Floats) -> tuple[Floats, Floats]:
+    """Linear light 0..1 of display code values, and the steepness of the sRGB curve there."""
+    code = np.maximum(level / 255, 1e-3)
+    light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    steepness = np.where(code <= 0.04045, 12.92, 1.055 / 2.4 * light ** (1 / 2.4 - 1))
+    return light, steepness
+
+
+def _line(level: Floats, deviation: Floats) -> tuple[float, float]:
+    """Shot and read noise from the deviation at each brightness; what lies above the line is texture."""
+    light, steepness = _linear(level)
+    variance = (deviation / 255 / steepness) ** 2
+    trust = np.ones(light.size)
+    shot = read = 0.0
+    for _ in range(4):
+        # Relative errors count, and texture can only add.
+        weight = trust / (variance + 1e-9) ** 2
+        mean_light, mean = np.average(light, weights=weight), np.average(variance, weights=weight)
+        spread = np.average((light - mean_light) ** 2, weights=weight)
+        together = np.average((light - mean_light) * (variance - mean), weights=weight)
+        shot = float(together / spread) if spread > 1e-9 else 0.0
+        read = float(mean - shot * mean_light)
+        if shot < 0:
+            shot, read = 0.0, float(mean)
+        elif read < 0:
+            shot, read = float((weight * light * variance).sum() / (weight * light**2).sum()), 0.0
+        trust = np.where(variance > 1.2 * (shot * light + read), 0.3, 1.0)
+    return shot, read
+
+
+def _colour(level: Floats, fine: list[NDArray[np.float32]], coarse: list[NDArray[np.float32]]) -> float:
+    """Deviation of colour noise; JPEG files often hold colour at half the size, which leaves the coarse scale."""
+    both = [np.concatenate([*planes[0::2], *planes[1::2]]).astype(np.float64) for planes in (fine, coarse)]
+    bins = _bins(np.concatenate([level, level]))
+    floors = [
+        float(np.median([np.percentile(values[b], _SMOOTHEST_COLOUR) for b in bins])) / shown
+        for values, shown in zip(both, (_SHOWN_COLOUR, _SHOWN_COARSE), strict=True)
+    ]
+    return max(floors[0], min(floors[1], 1.5 * floors[0]))

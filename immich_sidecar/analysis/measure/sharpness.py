@@ -1,4 +1,4 @@
-"""How sharp a photo is at full size. Only measured: there is no step that sharpens yet."""
+"""How sharp a photo is at full size."""
 
 from collections.abc import Sequence
 

@@ -1,0 +1,84 @@
+"""How far a photo leans, and how much its uprights converge.
+
+Several estimators that fail in different ways (straight lines with the vanishing point of the uprights, lines that
+are level, local gradients, the spectrum, long straight paths) each propose leans. Whether one of them is right is
+judged from how far they agree about it and how much of the picture takes part: leaves, faces, stairs and streets
+that run into the distance produce votes too, but seldom the same vote several times.
+
+Sign: a tilt is positive where the LEFT end of the horizon is lower, which a clockwise turn of as many degrees
+corrects.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from immich_sidecar.analysis.measure.tilt.candidates import Agreement, Candidate, candidates
+from immich_sidecar.analysis.measure.tilt.grid import MAX_DEGREES
+from immich_sidecar.analysis.measure.tilt.judge import judge
+
+__all__ = ["MAX_DEGREES", "Tilt", "measure_tilt"]
+
+#: Shorter edge, in pixels, below which a picture shows no direction.
+_SMALLEST = 96
+#: What is taken from the confidence where level edges run together and no upright agrees.
+_DOUBT = 0.75
+
+
+class Tilt(BaseModel):
+    """How far the photo leans."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: Lean in degrees, positive where the left end of the horizon is lower; None where nothing has a direction.
+    degrees: float | None = None
+    #: How likely `degrees` is right to half a degree, 0..1.
+    confidence: float = 0.0
+    #: Share of the evidence that uprights of the scene give, 0..1; the rest is level edges.
+    by_uprights: float = 0.0
+    #: Inverse distance, in longer edges of the picture, of the point where the uprights meet; positive where it
+    #: lies above, negative where it lies below the picture, 0 where they are parallel.
+    convergence: float = 0.0
+    #: How far to believe `convergence`, 0..1.
+    convergence_confidence: float = 0.0
+
+
+def measure_tilt(display: NDArray[np.uint8]) -> Tilt:
+    """Measure the lean of a photo.
+
+    Parameters
+    ----------
+    display
+        HxWx3, sRGB, oriented; any size, about 1000 px are enough.
+    """
+    if min(display.shape[:2]) < _SMALLEST:
+        return Tilt()
+    found = candidates(np.asarray(cv2.cvtColor(display, cv2.COLOR_RGB2GRAY), np.uint8))
+    if not found:
+        return Tilt()
+    likely = judge().probability([candidate.evidence for candidate in found])
+    best = int(likely.argmax())
+    chosen = found[best]
+    confidence, by_uprights = float(likely[best]), _by_uprights(chosen)
+    # Without an upright that says the same, one of many edges that meet at the side is no horizon.
+    confidence *= 1 - _DOUBT * chosen.running_together * (1 - min(1.0, by_uprights / 0.3))
+    return Tilt(
+        degrees=round(chosen.degrees, 3),
+        confidence=round(confidence, 3),
+        by_uprights=round(by_uprights, 3),
+        convergence=round(chosen.upright.convergence, 4),
+        convergence_confidence=round(_many(chosen.upright) * confidence, 3),
+    )
+
+
+def _by_uprights(candidate: Candidate) -> float:
+    upright, level = candidate.upright, candidate.level
+    weights = upright.weight * upright.purity, level.weight * level.purity
+    return weights[0] / sum(weights) if sum(weights) > 0 else 0.0
+
+
+def _many(uprights: Agreement) -> float:
+    """Whether enough uprights stand apart for saying where they meet, 0..1."""
+    ramps = ((uprights.segments, 4.0, 12.0), (uprights.spread, 0.25, 0.7), (uprights.length, 1.0, 3.0))
+    return float(np.prod([np.clip((value - low) / (high - low), 0.0, 1.0) for value, low, high in ramps]))

@@ -1,0 +1,103 @@
+"""Directions without lines: local gradients, the power spectrum, and sums along straight paths.
+
+Each gives two profiles over `GRID`, for level and for upright structure: the larger, the more of the picture has
+that direction.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_sidecar.analysis.measure.tilt.grid import GRID, MAX_DEGREES, STEP, smoothed
+
+Floats = NDArray[np.float64]
+Grey = NDArray[np.uint8]
+
+#: Longer edge, in pixels, of the pictures that are looked at.
+_GRADIENT_EDGE, _SPECTRUM_EDGE, _PATH_EDGE = 560, 256, 288
+#: Distance in degrees of the directions along which is summed.
+_PATH_STEP = 0.5
+#: Edges nearer to the border than this share of the picture belong to frames and scans.
+_BORDER = 0.015
+
+
+def shrunk(grey: Grey, edge: int) -> Grey:
+    """The picture with the longer edge at most so many pixels."""
+    scale = edge / max(grey.shape)
+    if scale >= 1:
+        return grey
+    return np.asarray(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def gradient_profiles(grey: Grey) -> tuple[Floats, Floats]:
+    """Histograms of gradient directions; only neighbourhoods with one clear direction count."""
+    small = shrunk(grey, _GRADIENT_EDGE)
+    smooth = cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1.2)
+    gx, gy = cv2.Scharr(smooth, cv2.CV_32F, 1, 0), cv2.Scharr(smooth, cv2.CV_32F, 0, 1)
+    margin = max(4, int(_BORDER * max(small.shape)))
+    gx, gy = gx[margin:-margin, margin:-margin], gy[margin:-margin, margin:-margin]
+    squares = gx * gx, gy * gy, gx * gy
+    magnitude = np.sqrt(squares[0] + squares[1])
+    # A strong edge is no better evidence of direction than a clear one.
+    ceiling = float(np.percentile(magnitude[::3, ::3], 97))
+    xx, yy, xy = (cv2.blur(p, (9, 9)) for p in squares)
+    coherence = ((xx - yy) ** 2 + 4 * xy * xy) / (xx + yy + 1e-3) ** 2
+    weight = np.minimum(magnitude, ceiling) * coherence * coherence
+    profiles = []
+    for along, across, sign in ((gx, gy, 1.0), (gy, gx, -1.0)):
+        steep = np.abs(along) < np.tan(np.radians(MAX_DEGREES + 1)) * np.abs(across)
+        steep &= magnitude > 0.1 * ceiling
+        lean = np.degrees(np.arctan(sign * along[steep] / across[steep]))
+        index = np.round((lean + MAX_DEGREES) / STEP).astype(np.int64)
+        inside = (index >= 0) & (index < GRID.size)
+        histogram = np.bincount(index[inside], weight[steep][inside], minlength=GRID.size)
+        profiles.append(smoothed(histogram / weight.size / max(ceiling, 1e-3), 4.0))
+    return profiles[0], profiles[1]
+
+
+def spectrum_profiles(grey: Grey) -> tuple[Floats, Floats]:
+    """Mean logarithmic energy of the power spectrum along each direction."""
+    small = shrunk(grey, _SPECTRUM_EDGE).astype(np.float32)
+    height, width = small.shape
+    size = _SPECTRUM_EDGE * 2
+    canvas = np.zeros((size, size), np.float32)
+    canvas[:height, :width] = (small - small.mean()) * cv2.createHanningWindow((width, height), cv2.CV_32F)
+    power = np.abs(np.fft.rfft2(canvas)).astype(np.float32) ** 2
+    # Rows of the other sign are folded in so that one half-plane with the origin in the middle remains.
+    power = np.fft.fftshift(power, axes=0)
+    radius = np.arange(14, int(size * 0.42), dtype=np.float32)
+    angle = np.radians(GRID).astype(np.float32)[:, None]
+    profiles = []
+    # A level edge has its energy on the vertical frequency axis, and turns with the picture.
+    for fx, fy in (
+        (np.sin(angle) * radius, np.cos(angle) * radius),
+        (np.cos(angle) * radius, -np.sin(angle) * radius),
+    ):
+        negative = fx < 0
+        x, y = np.where(negative, -fx, fx), np.where(negative, -fy, fy)
+        slices = cv2.remap(power, x.astype(np.float32), (y + size // 2).astype(np.float32), cv2.INTER_LINEAR)
+        profiles.append(smoothed(np.log(slices * radius**2 + 1).mean(axis=1).astype(np.float64), 2.0))
+    return profiles[0], profiles[1]
+
+
+def path_profiles(grey: Grey) -> tuple[Floats, Floats]:
+    """The clearest straight path of each direction: how much of it is an edge of one polarity, 0..1."""
+    small = cv2.GaussianBlur(shrunk(grey, _PATH_EDGE).astype(np.float32), (0, 0), 1.5)
+    coarse = np.arange(-MAX_DEGREES, MAX_DEGREES + _PATH_STEP / 2, _PATH_STEP)
+    profiles = []
+    for picture, sign in ((small, -1.0), (np.ascontiguousarray(small.T), 1.0)):
+        step = cv2.Sobel(picture, cv2.CV_32F, 0, 1, ksize=3)
+        other = cv2.Sobel(picture, cv2.CV_32F, 1, 0, ksize=3)
+        typical = float(np.mean(np.abs(step))) + 2.0
+        # Contrast counts little: a path is told by how far it goes on.
+        clear = step / (np.abs(step) + 0.6 * np.abs(other) + typical)
+        height, width = clear.shape
+        strength = np.empty(coarse.size)
+        for i, degrees in enumerate(coarse):
+            shear = sign * np.tan(np.radians(float(degrees)))
+            matrix = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
+            matrix[1, 0], matrix[1, 2] = shear, -shear * width / 2
+            sheared = cv2.warpAffine(clear, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+            strength[i] = np.abs(sheared[4:-4].mean(axis=1)).max()
+        profiles.append(np.interp(GRID, coarse, strength))
+    return profiles[0], profiles[1]

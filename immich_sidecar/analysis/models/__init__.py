@@ -1,0 +1,1 @@
+"""The models that look at photos, one file each. Heavy libraries are imported when a model is loaded, not before."""

@@ -1,0 +1,1 @@
+"""Where models run: placed on devices, fed in batches, held to the memory that there is."""
