@@ -4,25 +4,30 @@ from immich_sidecar.advise.suggestion import Suggestion, ramp
 from immich_sidecar.analysis.analysis import Analysis
 
 #: A smaller lean is not seen, and turning costs sharpness and borders.
-_LEAST_DEGREES = 0.5
+_LEAST_DEGREES = 0.6
 #: A larger one is mostly meant.
 _MOST_DEGREES = 8.0
+#: How much more a wrong turn counts than a right one.
+_CAUTION = 0.15
 #: Below this confidence a lean is not even offered.
 _WORTH_OFFERING = 0.3
+#: Share of the evidence from which a lean is told of the uprights.
+_UPRIGHTS = 0.6
 
 
 def suggest(analysis: Analysis) -> Suggestion | None:
     """A turn, where the photo leans visibly and the estimators agree about it."""
-    degrees, confidence = analysis.tilt.degrees, analysis.tilt.confidence
+    tilt = analysis.tilt
+    degrees = tilt.degrees
     if degrees is None or not _LEAST_DEGREES <= abs(degrees) <= _MOST_DEGREES:
         return None
-    confidence *= 0.8 + 0.2 * ramp(abs(degrees), _LEAST_DEGREES, 1.0)
+    # A wrong turn is worse than none, and what is hardly seen has to be surer still.
+    confidence = tilt.confidence - _CAUTION * (1 - tilt.confidence)
+    confidence *= 0.85 + 0.15 * ramp(abs(degrees), _LEAST_DEGREES, 1.2)
     if confidence < _WORTH_OFFERING:
         return None
     side = "left" if degrees > 0 else "right"
-    what = (
-        "horizon leans" if analysis.tilt.horizontal.confidence >= analysis.tilt.vertical.confidence else "uprights lean"
-    )
+    what = "uprights lean" if tilt.by_uprights >= _UPRIGHTS else "horizon leans"
     return Suggestion(
         operation="straighten",
         parameters={"degrees": round(degrees, 2)},

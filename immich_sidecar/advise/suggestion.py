@@ -1,5 +1,6 @@
 """What the adviser says: suggestions, and what they add up to."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,6 +37,8 @@ class Advice(BaseModel):
     suggestions: tuple[Suggestion, ...] = ()
     #: Why the photo needs nothing; None where something is applied.
     left_alone: str | None = None
+    #: The part of their strength that is left of steps by what their owner likes; 0: not applied for it.
+    taste: Mapping[str, float] = Field(default_factory=dict)
 
 
 def ramp(value: float, low: float, high: float) -> float:

@@ -1,74 +1,101 @@
 """Brightness and contrast: what is clearly too dark, too bright or veiled.
 
-The surest sign of underexposure is light that was never used: no lamp, cloud, paper or reflection in the whole photo
-comes near white. Dark photos that do reach white (night, stage, low key, silhouettes) were meant so, and are not
-brightened.
+The estimator of light tells by how much; its confidence counts good photos as six in ten. Night, stage, low key and
+low sun were meant dark, snow, fog and high key bright: whatever the estimator says, they are left as they are.
 """
 
 import math
 
-from immich_sidecar.advise.suggestion import Suggestion, ramp
+from immich_sidecar.advise import faces, white_balance
+from immich_sidecar.advise.suggestion import APPLY_AT, Suggestion, ramp
 from immich_sidecar.analysis.analysis import Analysis
-from immich_sidecar.analysis.measure.exposure import Exposure
+from immich_sidecar.analysis.measure.exposure import LUMINANCE, Exposure
+from immich_sidecar.analysis.measure.light import Light
 
-#: Stops of headroom that good photos have.
-_USUAL_HEADROOM = 0.15
 #: A smaller correction is not worth a step.
-_LEAST_EV = 0.4
+LEAST_EV = 0.25
 #: A larger one brings up more noise than picture.
 _MOST_EV = 3.0
+#: Below this confidence a step is not even offered.
+_WORTH_OFFERING = 0.25
 #: Display value to which the veil of good photos reaches.
 _USUAL_VEIL = 22.0
+#: In good photos the brightest light comes to white: where the estimator tells nearly that, it is that.
+_NEARLY_EV = 0.25
+#: What remains of the confidence in little more light, and the EV between which that ends: many a good photo is a
+#: little darker than most.
+_LITTLE, _LITTLE_EV = 0.7, (0.4, 0.9)
+#: What is burnt out does not come back, so darkening gains less than it seems to.
+_DARKER = 0.85
+#: Room above the brightest light that was seen on the small picture; single pixels are brighter at full size.
+_ROOM = 1.1
 
 
 def suggest(analysis: Analysis) -> list[Suggestion]:
     """Exposure and tone."""
     exposure = analysis.exposure
-    found = [s for s in (_brighter(exposure), _clearer(exposure), _darker(exposure)) if s is not None]
+    told = _exposed(exposure, analysis.light, _room(analysis)) if analysis.light is not None else None
+    seen = faces.face_light(analysis)
+    told = None if told is None else faces.weighed(told, seen)
+    found = [s for s in (told, _clearer(exposure), faces.in_the_shade(seen)) if s is not None]
     # They answer the same question; the surest answers it alone.
     return sorted(found, key=lambda s: -s.confidence)[:1]
 
 
-def _brighter(exposure: Exposure) -> Suggestion | None:
-    """More light, as far as the brightest parts allow."""
-    median, key = exposure.percentiles[3], exposure.key
-    # Bright enough in the middle is bright enough: fog and high key keep their grey.
-    room = min(exposure.headroom - _USUAL_HEADROOM, -1.4 - median, -1.7 - key, _MOST_EV)
-    if room < _LEAST_EV:
+def _room(analysis: Analysis) -> float:
+    """Stops between the brightest light and full white, after a cast is taken away."""
+    balance = white_balance.suggest(analysis)
+    if balance is None or balance.confidence < APPLY_AT or analysis.light is None:
+        return analysis.exposure.headroom
+    # White under that light comes to rest at its luminance; what was measured is its largest channel.
+    red, blue = analysis.light.colour
+    white = (2**red, 1.0, 2**blue)
+    luminance = sum(float(weight) * channel for weight, channel in zip(LUMINANCE, white, strict=True))
+    return analysis.exposure.headroom + math.log2(max(white) / luminance)
+
+
+def _exposed(exposure: Exposure, light: Light, room: float) -> Suggestion | None:
+    """More light or less, as the estimator tells; more only as far as the brightest parts allow."""
+    ev = max(-_MOST_EV, min(_MOST_EV, -light.ev))
+    if ev > 0:
+        ev = room if abs(ev - room) < max(_NEARLY_EV, light.ev_deviation) else min(ev, room)
+        ev = min(ev, _MOST_EV)
+    if abs(ev) < LEAST_EV:
         return None
-    sure = ramp(exposure.headroom, 0.45, 1.05) * ramp(room, 0.2, 0.6)
+    sure = light.ev_confidence * (_not_meant_dark(exposure) if ev > 0 else _not_meant_bright(exposure))
+    if ev > 0:
+        sure *= _LITTLE + (1 - _LITTLE) * ramp(ev, *_LITTLE_EV)
+    if sure < _WORTH_OFFERING:
+        return None
+    parameters = {"ev": round(ev, 2)}
+    if ev > 0:
+        # What is as dark as that needs no roll-off: white comes to rest where it was.
+        parameters["brightest"] = round(min(1.0, max(0.01, _ROOM * 2**-room)), 3)
+        parameters = {k: v for k, v in parameters.items() if v != 1.0 or k == "ev"}
+    why = "underexposed" if ev > 0 else "overexposed"
+    more = ": nothing in it comes near white" if ev > 0 and exposure.headroom > 0.5 else ""
+    return Suggestion(
+        operation="exposure",
+        parameters=parameters,
+        confidence=round(min(0.97, sure), 3),
+        reason=f"{why} by about {abs(ev):.1f} stops{more}",
+    )
+
+
+def _not_meant_dark(exposure: Exposure) -> float:
+    """What remains of the confidence in more light: 1 where nothing says that the darkness was meant."""
     # Night, the moon, a stage: most of the frame is dark against its brightest parts.
-    sure *= ramp(exposure.darkness, 0.65, 0.35)
+    kept = ramp(exposure.darkness, 0.65, 0.35)
     # Fog, haze, a faded print: where black is missing too, light alone makes it paler.
-    sure *= ramp(exposure.veil, 50.0, 28.0)
+    kept *= ramp(exposure.veil, 50.0, 28.0)
     # A low sun, candles: bright parts that are deep yellow to red keep their dusk.
-    sure *= 1 - 0.6 * ramp(exposure.warmth, 0.6, 0.9) * ramp(exposure.headroom, 2.4, 1.4)
-    confidence = 0.93 * sure
-    if confidence < 0.25:
-        return None
-    return Suggestion(
-        operation="exposure",
-        parameters={"ev": round(room, 2)},
-        confidence=round(confidence, 3),
-        reason=f"underexposed by about {room:.1f} stops: nothing in it comes near white",
-    )
+    return kept * (1 - 0.6 * ramp(exposure.warmth, 0.6, 0.9) * ramp(exposure.headroom, 2.4, 1.4))
 
 
-def _darker(exposure: Exposure) -> Suggestion | None:
-    """Less light, where whites are burnt out and everything else is pale."""
-    burnt = exposure.clipped[3]
-    darkest, median = exposure.percentiles[1], exposure.percentiles[3]
-    sure = ramp(burnt, 0.04, 0.15) * ramp(median, -1.9, -1.1) * ramp(darkest, -5.0, -3.6)
-    ev = -round(min(1.5, max(0.0, (median + 2.3) * 0.6)), 2)
-    confidence = 0.55 * sure
-    if confidence < 0.25 or ev > -_LEAST_EV:
-        return None
-    return Suggestion(
-        operation="exposure",
-        parameters={"ev": ev},
-        confidence=round(confidence, 3),
-        reason=f"overexposed by about {-ev:.1f} stops: burnt-out parts and pale middle tones",
-    )
+def _not_meant_bright(exposure: Exposure) -> float:
+    """What remains of the confidence in less light: 1 where nothing says that the brightness was meant."""
+    # Without anything burnt out it is snow, fog or high key, and darkening it makes it grey.
+    return _DARKER * ramp(exposure.clipped[3], 0.005, 0.03)
 
 
 def _clearer(exposure: Exposure) -> Suggestion | None:

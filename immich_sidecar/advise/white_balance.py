@@ -1,54 +1,68 @@
-"""Colour casts that no light of the day explains.
+"""Colour casts: what the estimator of light tells, where it may be sure.
 
-Cameras remove casts themselves, and the warmth or coolness that they leave is mostly the hour's. What they get wrong
-is green and magenta (lamps, mixed light, old film), which daylight, dusk and candles do not have. So only the part of
-a cast across the line from blue to orange is ever applied; a blue or orange cast is offered, not applied.
+Cameras remove casts themselves, and the warmth or coolness that they leave is mostly the hour's. So a step needs more
+than a colour: the estimator's confidence counts good photos as half of all, and evening, lamps and night are left as
+they were meant, whatever it says.
 """
 
 import math
 
+from immich_sidecar.advise.faces import face_light, guarded
 from immich_sidecar.advise.suggestion import Suggestion, ramp
 from immich_sidecar.analysis.analysis import Analysis
+from immich_sidecar.analysis.measure.exposure import LUMINANCE
 
-#: Share of a measured cast that is taken away; the rest may be the picture's own.
-_AMOUNT = 0.9
+#: A smaller cast, in stops of red/green and blue/green, is not worth a step.
+LEAST = 0.12
+#: A larger one was not made by a camera that erred.
+_MOST = 1.6
+#: Below this confidence a step is not even offered.
+_WORTH_OFFERING = 0.25
+#: Deviation of colours below which a picture has none of its own.
+_NO_COLOURS = 0.12
 
 
 def suggest(analysis: Analysis) -> Suggestion | None:
-    """A white balance, where a cast is strong, agreed upon and explains the picture."""
-    cast = analysis.cast
-    if cast.light is None or analysis.exposure.darkness > 0.5:
+    """A white balance, where a cast is seen and known for one."""
+    light = analysis.light
+    if light is None:
         return None
-    red, blue = cast.light
+    red, blue = light.colour
+    size = math.hypot(red, blue)
+    if not LEAST <= size <= _MOST or light.variety < _NO_COLOURS:
+        # Without colours it is black and white, and a toning of that is a choice.
+        return None
     # Along the line of daylights (warm is positive) and across it (magenta is positive).
     warm, magenta = (red - blue) / math.sqrt(2), (red + blue) / math.sqrt(2)
-    common = (
-        ramp(cast.disagreement, 0.34, 0.2)
-        * ramp(cast.neutral, 0.02, 0.006)
-        * ramp(cast.explained, 0.02, 0.05)
-        * ramp(cast.explained_everywhere, 0.002, 0.01)
-        * ramp(cast.colourful, 0.5, 0.25)
-    )
-    across = common * ramp(abs(magenta), 0.28, 0.42) * ramp(abs(warm), 0.8, 0.5) * ramp(abs(magenta), 1.2, 0.9)
-    if across > 0.3:
-        name = "magenta" if magenta > 0 else "green"
-        shift = _AMOUNT * magenta / math.sqrt(2)
-        return _gains(-shift, -shift, 0.85 * across, f"{name} cast over the whole picture")
-    along = common * ramp(abs(warm), 0.45, 0.8) * ramp(cast.explained, 0.1, 0.3) * ramp(abs(warm), 1.5, 1.2)
-    if along > 0.4:
-        name = "orange" if warm > 0 else "blue"
-        shift = 0.6 * warm / math.sqrt(2)
-        return _gains(-shift, shift, 0.5 * along, f"{name} light over the whole picture")
-    return None
-
-
-def _gains(red_stops: float, blue_stops: float, confidence: float, reason: str) -> Suggestion:
-    """Gains that move red and blue by as many stops and keep the brightness of grey."""
-    red, blue = 2**red_stops, 2**blue_stops
-    grey = 0.2126 * red + 0.7152 + 0.0722 * blue
-    return Suggestion(
+    sure = light.colour_confidence * _as_meant(analysis, warm, magenta)
+    if sure < _WORTH_OFFERING:
+        return None
+    is_across = abs(magenta) > abs(warm)
+    name = {True: ("green", "magenta"), False: ("blue", "orange")}[is_across][(magenta if is_across else warm) > 0]
+    step = Suggestion(
         operation="white_balance",
-        parameters={"gains": [round(red / grey, 4), round(1 / grey, 4), round(blue / grey, 4)]},
-        confidence=round(confidence, 3),
-        reason=reason,
+        parameters={"gains": [round(gain, 4) for gain in gains(red, blue)]},
+        confidence=round(min(0.97, sure), 3),
+        reason=f"{name} cast over the whole picture",
     )
+    return guarded(step, face_light(analysis))
+
+
+def gains(red: float, blue: float) -> tuple[float, float, float]:
+    """Gains that make a surface neutral which shows red/green and blue/green of so many stops; grey stays as bright."""
+    raised = (2**-red, 1.0, 2**-blue)
+    grey = sum(float(weight) * gain for weight, gain in zip(LUMINANCE, raised, strict=True))
+    return raised[0] / grey, raised[1] / grey, raised[2] / grey
+
+
+def _as_meant(analysis: Analysis, warm: float, magenta: float) -> float:
+    """What remains of the confidence where light of that kind is usual: 1 where it is not."""
+    exposure = analysis.exposure
+    # Night, a stage: most of the frame is dark against its brightest parts.
+    kept = ramp(exposure.darkness, 0.6, 0.4)
+    # Where hardly anything is pale, the scene itself may be of one colour: a lit screen, a stage, a painted wall.
+    kept *= 1 - 0.4 * ramp(exposure.saturation, 0.75, 0.85)
+    if warm > abs(magenta):
+        # A low sun, lamps, candles: the brightest parts are deep yellow to red.
+        kept *= 1 - 0.7 * ramp(exposure.warmth, 0.75, 0.95)
+    return kept
