@@ -9,12 +9,12 @@ import inspect
 import os
 import re
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -26,9 +26,11 @@ from immich_sidecar.errors import (
     UnsupportedError,
 )
 from immich_sidecar.events import Event, EventType
-from immich_sidecar.library import photos, processed
+from immich_sidecar.library import photo_words, photos, processed
+from immich_sidecar.library.companions import Arrived, Companions
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
+from immich_sidecar.library.file_rows import FileKey, note_file
 from immich_sidecar.library.files import Digests, adopt, copy_hashed, hash_file, make_folder, open_regular, storage
 from immich_sidecar.library.layout import Layout, readable_name
 from immich_sidecar.library.originals import is_cached
@@ -37,7 +39,6 @@ from immich_sidecar.library.space import Space
 from immich_sidecar.library.tables import (
     AssetRow,
     ConnectionRow,
-    FileRow,
     IntakeState,
     PhotoRow,
     Publish,
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 #: Tells what a file is, by its content; may be awaitable, to look at it in another process.
 Facts = Callable[[Path], "FileFacts | Awaitable[FileFacts]"]
+#: Looks at what a file says of itself, and its size, before it becomes a photo with these columns.
+Consider = Callable[["FileFacts", int], Mapping[str, Any]]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -62,16 +65,6 @@ class Taken:
     sha256: str
     #: Whether the owner did not have it yet.
     new: bool
-
-
-@dataclass(frozen=True)
-class FileKey:
-    """A file of a hot folder at one moment: what it is known by without reading it."""
-
-    #: Absolute path as text (see `intake.scanning.path_text`).
-    path: str
-    size: int
-    mtime_ns: int
 
 
 class Intake:
@@ -103,6 +96,8 @@ class Intake:
         self._space = space
         self._facts = facts or _probe
         self.wake = wake
+        #: Takes what belongs to a photo.
+        self.companions = Companions(database, layout, space)
         # Two files with the same bytes must not both find that the photo is new.
         self._turn = asyncio.Lock()
 
@@ -114,11 +109,14 @@ class Intake:
         file_name: str,
         source: Source,
         captured_at: datetime | None = None,
+        made_at: datetime | None = None,
         connection_id: int | None = None,
         immich_asset_id: str | None = None,
         move: bool = False,
         file_row: FileKey | tuple[str, int, int] | None = None,
         expected_sha1: str | None = None,
+        consider: Consider | None = None,
+        beside: Sequence[Arrived] = (),
     ) -> Taken:
         """Make a file the owner's photo, unless the owner has it: then only what names it is added.
 
@@ -134,13 +132,20 @@ class Intake:
         source : Source
             Decides where it is kept: what lives in Immich goes to the cache.
         captured_at : datetime, optional
-            When it was taken; by default what the file says, else the file's time.
+            When it was taken; by default what the file says, else `made_at`.
+        made_at : datetime, optional
+            When the file was made, as whoever sent it says; by default the file's time.
         connection_id, immich_asset_id : optional
             The asset it is; that row becomes `fetched`. Photos from elsewhere get the owner's connection.
         file_row : FileKey, optional
             The file of a hot folder it is. The row becomes `fetched`, or says why it was not taken.
         expected_sha1 : str, optional
             Hexadecimal; other bytes are refused.
+        consider : callable, optional
+            Is shown what the file says of itself and its size in bytes, before it is kept; gives columns of the photo
+            (where it is new), or raises a PhotoError where it is not wanted.
+        beside : sequence of Arrived, optional
+            Companions of the file; they are there from the moment on that the photo is, and gone if it is refused.
 
         Raises
         ------
@@ -174,6 +179,7 @@ class Intake:
                     )
                 # The copy is judged, because nobody changes or cuts it meanwhile.
                 facts = await self._judge(arriving, file_name)
+                columns = consider(facts, digests.size) if consider is not None else {}
                 if source is not Source.IMMICH:
                     await self._refuse_ours(owner_id, file_name, digests)
             except PhotoError as error:
@@ -186,17 +192,25 @@ class Intake:
                 source=source,
                 digests=digests,
                 facts=facts,
-                captured_at=captured_at or facts.captured_at or _file_time(status),
+                captured_at=captured_at or facts.captured_at or made_at or _file_time(status),
                 immich_asset_id=immich_asset_id,
             )
+            for column, value in columns.items():
+                setattr(photo, column, value)
             async with self._turn:
-                new = await self._enter(photo, arriving, connection_id, key)
+                new = await self._enter(photo, arriving, connection_id, key, beside)
         finally:
+            await self.companions.discard(*beside)
             for path in {arriving, source_path} if move else {arriving}:
                 await asyncio.to_thread(_discard, path)
         if new and self.wake is not None:
             self.wake()
         return Taken(digests.sha256, new)
+
+    def copy_of(self, photo: PhotoRow) -> Path | None:
+        """Our copy of a photo's original, where there is one at this moment."""
+        path = None if photo.path is None else self._layout.absolute(photo.path)
+        return path if path is not None and path.is_file() else None
 
     async def note(
         self, owner_id: str, key: FileKey, state: IntakeState, *, reason: str | None = None, sha256: str | None = None
@@ -204,7 +218,7 @@ class Intake:
         """Remember what was decided about a file of a hot folder."""
         async with self._database.transaction() as session:
             await ensure_owner(session, owner_id)
-            await _note(session, owner_id, key, state, reason=reason, sha256=sha256)
+            await note_file(session, owner_id, key, state, reason=reason, sha256=sha256)
             if state is IntakeState.FAILED:
                 data = {"owner": owner_id, "failed_file": key.path, "error": reason}
                 self._events.record(session, Event(EventType.QUEUE_CHANGED, owner_id, data=data))
@@ -238,7 +252,14 @@ class Intake:
                 f"{_last_part(name)} is version {version.n} of a photo that is here; it is not developed again"
             )
 
-    async def _enter(self, photo: PhotoRow, arriving: Path, connection_id: int | None, key: FileKey | None) -> bool:
+    async def _enter(
+        self,
+        photo: PhotoRow,
+        arriving: Path,
+        connection_id: int | None,
+        key: FileKey | None,
+        beside: Sequence[Arrived],
+    ) -> bool:
         """Move the bytes to their place and write the rows; returns whether the photo is new."""
         owner_id, sha256 = photo.owner_id, photo.sha256
         async with self._database.reading() as session:
@@ -254,6 +275,7 @@ class Intake:
             if not await asyncio.to_thread(kept.is_file):
                 # Our copy was lost, and here are the same bytes again.
                 await asyncio.to_thread(adopt, arriving, kept)
+        placed = [(one, await self.companions.place(photo, one)) for one in beside]
         async with self._database.transaction() as session:
             await ensure_owner(session, owner_id)
             row = await photos.find(session, owner_id, sha256)
@@ -271,8 +293,12 @@ class Intake:
                 row.original_publish_due_at = now()
             session.add(row)
             await session.flush()
+            if new:
+                await photo_words.put(session, row)
             if key is not None:
-                await _note(session, owner_id, key, IntakeState.FETCHED, sha256=sha256)
+                await note_file(session, owner_id, key, IntakeState.FETCHED, sha256=sha256)
+            for one, path in placed:
+                await self.companions.enter(session, row, one, path)
             if connection_id is not None and photo.immich_asset_id is not None:
                 await _fetched(session, owner_id, connection_id, photo)
         return new
@@ -322,28 +348,6 @@ def _added(photo: PhotoRow) -> Event:
     return Event(EventType.PHOTO_ADDED, photo.owner_id, photo.sha256, data)
 
 
-async def _note(
-    session: AsyncSession,
-    owner_id: str,
-    key: FileKey,
-    state: IntakeState,
-    *,
-    reason: str | None = None,
-    sha256: str | None = None,
-) -> None:
-    query = select(FileRow).where(
-        col(FileRow.owner_id) == owner_id,
-        col(FileRow.path) == key.path,
-        col(FileRow.size) == key.size,
-        col(FileRow.mtime_ns) == key.mtime_ns,
-    )
-    row = (await session.exec(query)).first()
-    if row is None:
-        row = FileRow(owner_id=owner_id, path=key.path, size=key.size, mtime_ns=key.mtime_ns)
-    row.state, row.reason, row.sha256, row.seen_at = state, reason, sha256, now()
-    session.add(row)
-
-
 async def _fetched(session: AsyncSession, owner_id: str, connection_id: int, photo: PhotoRow) -> None:
     query = select(AssetRow).where(
         col(AssetRow.owner_id) == owner_id,
@@ -364,7 +368,10 @@ async def _fetched(session: AsyncSession, owner_id: str, connection_id: int, pho
 
 
 async def _connection_of(session: AsyncSession, owner_id: str) -> int | None:
-    return (await session.exec(select(ConnectionRow.id).where(col(ConnectionRow.owner_id) == owner_id))).first()
+    query = select(ConnectionRow.id).where(
+        col(ConnectionRow.owner_id) == owner_id, col(ConnectionRow.disconnected_at).is_(None)
+    )
+    return (await session.exec(query)).first()
 
 
 def _refusal(error: PhotoError) -> IntakeState:

@@ -21,8 +21,10 @@ from immich_sidecar.library.originals import is_cached
 from immich_sidecar.library.recipes import recipe_of
 from immich_sidecar.library.tables import (
     AssetRow,
+    CompanionRow,
     FileRow,
     IntakeState,
+    LutRow,
     PhotoRow,
     RecipeRow,
     Review,
@@ -79,8 +81,12 @@ class Report:
     originals: int = 0
     #: Originals whose copy was evicted or removed on purpose: as it should be.
     evicted: int = 0
+    #: Files that belong to a photo (the JPEG of a RAW file, XMP files) whose copy is here.
+    companions: int = 0
     versions: int = 0
     recipes: int = 0
+    #: Colour tables that recipes may name.
+    luts: int = 0
     #: Temporary files; a running service has some, a start clears them away.
     leftovers: int = 0
     #: Copies of originals that were given up and are still there; harmless.
@@ -109,6 +115,8 @@ class Report:
         more = [
             f"{number} {what}"
             for number, what in (
+                (self.companions, "companions likewise"),
+                (self.luts, "LUTs likewise"),
                 (self.evicted, "originals without a copy here, as it should be"),
                 (self.surplus, "copies more than needed"),
                 (self.leftovers, "temporary files"),
@@ -134,6 +142,9 @@ async def verify(database: Database, layout: Layout, *, deep: bool = True) -> Re
         for photo in photos:
             await asyncio.to_thread(_check_original, layout, photo, report)
         await _check_states(database, photos, report)
+    async for rows in _companions(database):
+        for companion in rows:
+            await asyncio.to_thread(_check_companion, layout, companion, report)
     async for versions in _versions(database):
         waiting = await _waiting(database, versions)
         for version in versions:
@@ -142,6 +153,7 @@ async def verify(database: Database, layout: Layout, *, deep: bool = True) -> Re
     async for recipes in _recipes(database):
         for recipe in recipes:
             await asyncio.to_thread(_check_recipe, layout, recipe, report)
+    await _check_luts(database, layout, report)
     await _check_intake(database, report)
     await _check_orphans(database, layout, report)
     report.leftovers = await asyncio.to_thread(lambda: sum(1 for _ in temporary_files(layout)))
@@ -158,6 +170,18 @@ async def _photos(database: Database) -> AsyncIterator[Sequence[PhotoRow]]:
         if not rows:
             return
         key = (rows[-1].owner_id, rows[-1].sha256)
+        yield rows
+
+
+async def _companions(database: Database) -> AsyncIterator[Sequence[CompanionRow]]:
+    last = 0
+    while True:
+        async with database.reading() as session:
+            query = select(CompanionRow).where(col(CompanionRow.id) > last).order_by(col(CompanionRow.id)).limit(BATCH)
+            rows = (await session.exec(query)).all()
+        if not rows:
+            return
+        last = rows[-1].id or 0
         yield rows
 
 
@@ -198,6 +222,15 @@ def _check_original(layout: Layout, photo: PhotoRow, report: Report) -> None:
         report.add(found[0], f"the original {photo.file_name}: {found[1]}", photo.owner_id, photo.sha256, photo.path)
 
 
+def _check_companion(layout: Layout, row: CompanionRow, report: Report) -> None:
+    if row.path is None:
+        return
+    found = _compare(layout, row.path, (row.size, row.sha256 or ""), report)
+    report.companions += 1
+    if found is not None:
+        report.add(found[0], f"the companion {row.file_name}: {found[1]}", row.owner_id, row.photo, row.path)
+
+
 def _check_version(layout: Layout, version: VersionRow, report: Report, waiting: bool) -> None:
     facts = (version.size, version.sha256)
     found = _compare(layout, version.path, facts, report)
@@ -230,6 +263,16 @@ def _check_recipe(layout: Layout, row: RecipeRow, report: Report) -> None:
         if not same:
             message = f"{what}: its copy is not what the row holds"
             report.add(ProblemKind.COPY, message, row.owner_id, row.original_hash, row.path)
+
+
+async def _check_luts(database: Database, layout: Layout, report: Report) -> None:
+    async with database.reading() as session:
+        rows = (await session.exec(select(LutRow))).all()
+    for row in rows:
+        found = await asyncio.to_thread(_compare, layout, row.path, (row.size, row.sha256), report)
+        report.luts += 1
+        if found is not None:
+            report.add(found[0], f"the LUT {row.name}: {found[1]}; import it again", row.owner_id, None, row.path)
 
 
 def _compare(layout: Layout, path: str, facts: tuple[int, str], report: Report) -> tuple[ProblemKind, str] | None:
@@ -334,7 +377,11 @@ async def _judge_orphan(database: Database, owner: str, path: str, report: Repor
     sha256 = path.rpartition("/")[2][:64]
     async with database.reading() as session:
         photo = await session.get(PhotoRow, (owner, sha256))
-    if photo is not None and photo.path is None and "originals/" in path:
+        given_up = select(CompanionRow.id).where(
+            col(CompanionRow.owner_id) == owner, col(CompanionRow.sha256) == sha256, col(CompanionRow.path).is_(None)
+        )
+        was_companion = (await session.exec(given_up)).first() is not None
+    if "originals/" in path and (was_companion or (photo is not None and photo.path is None)):
         report.surplus += 1
     else:
         report.add(ProblemKind.ORPHAN, f"{path}: no row names it", owner, photo.sha256 if photo else None, path)
@@ -347,10 +394,16 @@ async def _named(session: AsyncSession, owner: str, kind: str, paths: list[str])
     found: Sequence[str | None]
     if kind == "originals":
         query = select(PhotoRow.path).where(col(PhotoRow.owner_id) == owner, col(PhotoRow.sha256).in_(keys))
-        found = (await session.exec(query)).all()
+        beside = select(CompanionRow.path).where(
+            col(CompanionRow.owner_id) == owner, col(CompanionRow.sha256).in_(keys)
+        )
+        found = [*(await session.exec(query)).all(), *(await session.exec(beside)).all()]
     elif kind == "processed":
         rendered = select(VersionRow.path).where(col(VersionRow.owner_id) == owner, col(VersionRow.photo).in_(keys))
         found = (await session.exec(rendered)).all()
+    elif kind == "luts":
+        tables = select(LutRow.path).where(col(LutRow.owner_id) == owner, col(LutRow.sha256).in_(keys))
+        found = (await session.exec(tables)).all()
     else:
         copies = select(RecipeRow.path).where(col(RecipeRow.owner_id) == owner, col(RecipeRow.id).in_(keys))
         found = (await session.exec(copies)).all()

@@ -1,8 +1,9 @@
 """Where every file lies under the data directory.
 
 `originals/YYYY/MM/{sha256}_{name}`, `processed/YYYY/MM/{sha256}_processed_v{n}.{ext}`,
-`recipes/YYYY/MM/{recipe_id}.json` and `cache/{thumbnails,previews,originals,ai_results}/` for the owner `local`;
-the same under `owners/{owner}/` for every other one. YYYY/MM is the month of capture in UTC.
+`recipes/YYYY/MM/{recipe_id}.json`, `luts/{sha256}.cube` and
+`cache/{thumbnails,previews,originals,ai_results,vectors}/` for the owner `local`; the same under `owners/{owner}/` for
+every other one. YYYY/MM is the month of capture in UTC.
 
 The functions of `Layout` give paths for *new* files, as text relative to the data directory with `/` between
 folders. A path is stored in its row and never computed again, so a later change here moves nothing.
@@ -21,9 +22,9 @@ from immich_sidecar.library.tables import LOCAL_OWNER
 #: Bytes that a file name of ours may have; file systems allow 255, and temporary names add a few.
 NAME_BYTES = 200
 #: Folders of one owner that hold what must not be lost.
-KEPT_FOLDERS = ("originals", "processed", "recipes")
+KEPT_FOLDERS = ("originals", "processed", "recipes", "luts")
 #: Folders of one owner's cache; everything in them can be made or fetched again.
-CACHE_FOLDERS = ("thumbnails", "previews", "originals", "ai_results")
+CACHE_FOLDERS = ("thumbnails", "previews", "originals", "ai_results", "vectors")
 
 _OWNER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -137,6 +138,14 @@ class Layout:
         """Where the JSON copy of a recipe is kept; `at` is when its photo was taken."""
         return f"{self.home(owner_id)}recipes/{_month(at)}/{_checked(_RECIPE_ID, recipe_id)}.json"
 
+    def luts(self, owner_id: str) -> str:
+        """The folder of an owner's LUTs: what lies in it, and nothing else, can be named by the owner's recipes."""
+        return f"{self.home(owner_id)}luts"
+
+    def lut(self, owner_id: str, sha256: str) -> str:
+        """Where the LUT of that digest is kept."""
+        return f"{self.luts(owner_id)}/{_checked(_SHA256, sha256)}.cube"
+
     def cached_original(self, owner_id: str, sha256: str, name: str) -> str:
         """Where an original that lives in Immich is held while there is work on it."""
         prefix = f"{_checked(_SHA256, sha256)}_"
@@ -154,6 +163,10 @@ class Layout:
     def ai_results(self, owner_id: str, sha256: str, name: str) -> str:
         """Where a result `name` about a photo is held that is costly to compute again."""
         return self._cached(owner_id, "ai_results", sha256, f"_{clean_name(name, 100)}")
+
+    def vectors(self, owner_id: str, name: str) -> str:
+        """Where vectors of an owner are held for searching, without an ending; `name` tells models apart."""
+        return f"{self.home(owner_id)}cache/vectors/{_checked(_RECIPE_ID, name)}"
 
     def temporary(self, where: str, name: str = "") -> str:
         """A fresh hidden name that `is_temporary` knows again; on the file system of the kept files.

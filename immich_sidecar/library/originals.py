@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from immich_sidecar.errors import IntegrityError
-from immich_sidecar.library import photos
+from immich_sidecar.library import companions, photos
 from immich_sidecar.library.database import Database, after_commit
 from immich_sidecar.library.files import adopt, hash_file
 from immich_sidecar.library.layout import Layout
@@ -78,6 +78,7 @@ async def remove_copy(session: AsyncSession, layout: Layout, owner_id: str, sha2
     """
     photo = await photos.get(session, owner_id, sha256)
     if photo.path is not None:
+        await companions.forget_path(session, photo)
         file = layout.absolute(photo.path)
         photo.path = None
         session.add(photo)

@@ -8,133 +8,54 @@ newest recipe is (`PhotoRow.state`), where it stands with its owner (`PhotoRow.r
 A JSON column notices only a new value, not a change inside the old one: assign it anew.
 """
 
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Enum, ForeignKeyConstraint, Index, UniqueConstraint, text
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import JSON, BigInteger, Column, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-# Migrations in batch mode find a constraint by its name: each has one that follows from table and columns.
-SQLModel.metadata.naming_convention = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
+from immich_sidecar.library.columns import UtcDateTime, moment, now, word
+from immich_sidecar.library.states import BackfillState, IntakeState, Publish, Review, Source, WorkState
+from immich_sidecar.library.tables_finding import EmbeddingRow, LikenessRow, PhotoGroupRow, PhotoWordsRow
+from immich_sidecar.library.tables_immich import AlbumEntryRow, BackfillRow, CompanionRow, SessionRow
+from immich_sidecar.library.tables_looks import LutRow, PresetRow
+
+__all__ = [
+    "LOCAL_OWNER",
+    "AlbumEntryRow",
+    "AssetRow",
+    "BackfillRow",
+    "BackfillState",
+    "CompanionRow",
+    "ConnectionRow",
+    "DecisionRow",
+    "EmbeddingRow",
+    "EventRow",
+    "FileRow",
+    "IntakeState",
+    "LikenessRow",
+    "LutRow",
+    "OwnerRow",
+    "PhotoGroupRow",
+    "PhotoRow",
+    "PhotoWordsRow",
+    "PresetRow",
+    "ProcessingHistoryRow",
+    "Publish",
+    "RecipeRow",
+    "Review",
+    "SessionRow",
+    "Source",
+    "SwitchRow",
+    "UploadRow",
+    "UtcDateTime",
+    "VersionRow",
+    "WorkState",
+    "now",
+]
 
 #: The owner that exists from the start: whoever runs the service.
 LOCAL_OWNER = "local"
-
-
-class IntakeState(StrEnum):
-    """How far a file or an asset has come before it is a photo."""
-
-    #: Noticed; its bytes are not read yet.
-    SEEN = "seen"
-    #: Stored as a photo; `sha256` names it.
-    FETCHED = "fetched"
-    #: Deliberately not taken; `reason` says why.
-    SKIPPED = "skipped"
-    #: Could not be taken; `reason` says why.
-    FAILED = "failed"
-
-
-class WorkState(StrEnum):
-    """How far the work on a photo's newest recipe has come."""
-
-    #: The original is stored and nothing else is known.
-    STORED = "stored"
-    #: What is in the photo is known.
-    ANALYSED = "analysed"
-    #: There is a recipe, with a version number where something is to be rendered.
-    ADVISED = "advised"
-    #: The newest version is a finished file, not yet counted as kept.
-    RENDERED = "rendered"
-    #: The newest version and its previews are in place.
-    KEPT = "kept"
-    #: The photo needs nothing; `left_alone_reason` says why.
-    LEFT_ALONE = "left_alone"
-    #: The owner stopped the work.
-    CANCELLED = "cancelled"
-
-
-class Review(StrEnum):
-    """Where a photo stands with its owner."""
-
-    #: There is no version to look at yet.
-    NONE = "none"
-    #: A version awaits its owner.
-    PENDING = "pending"
-    #: The current version is the one the owner wants.
-    APPROVED = "approved"
-    #: The owner wants the original as it is.
-    REJECTED = "rejected"
-
-
-class Publish(StrEnum):
-    """How far a version has come on its way into Immich."""
-
-    #: Nothing of it is in Immich.
-    NONE = "none"
-    #: Immich holds the original (uploaded by us, or it came from there).
-    ORIGINAL_UPLOADED = "original_uploaded"
-    #: Immich holds the version; its asset id is in the row.
-    UPLOADED = "uploaded"
-    #: The version is in a stack with its original, and the primary is the wanted one.
-    STACKED = "stacked"
-    #: Both carry our mark, written for the present review: nothing is left to do.
-    MARKED = "marked"
-    #: Waits for a person; `blocked_reason` says for what.
-    BLOCKED = "blocked"
-
-
-class Source(StrEnum):
-    """Where a photo came from."""
-
-    HOT_FOLDER = "hot_folder"
-    IMMICH = "immich"
-    UPLOAD = "upload"
-
-
-def now() -> datetime:
-    """The present moment, aware, in UTC."""
-    return datetime.now(UTC)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC timestamp; databases without time zones get it as naive UTC."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("timestamps must be aware")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _moment(*, nullable: bool = True, index: bool = False) -> Any:
-    return Column(UtcDateTime(), nullable=nullable, index=index)
-
-
-def _word(states: type[StrEnum]) -> Any:
-    """A column type that stores a state as the word it is, and not as the name of a Python member."""
-    return Enum(
-        states,
-        native_enum=False,
-        create_constraint=False,
-        length=32,
-        values_callable=lambda members: [member.value for member in members],
-    )
 
 
 class OwnerRow(SQLModel, table=True):
@@ -146,13 +67,14 @@ class OwnerRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     #: What the pages call the owner.
     name: str
-    created_at: datetime = Field(sa_column=_moment(nullable=False), default_factory=now)
+    created_at: datetime = Field(sa_column=moment(nullable=False), default_factory=now)
 
 
 class ConnectionRow(SQLModel, table=True):
-    """One Immich user that belongs to an owner. The API key itself comes from the settings."""
+    """One Immich user that belongs to an owner."""
 
     __tablename__ = "connections"
+    __table_args__ = (Index("ix_connections_user", "immich_user_id", unique=True),)
 
     id: int | None = Field(default=None, primary_key=True)
     owner_id: str = Field(foreign_key="owners.id", index=True, unique=True)
@@ -160,21 +82,41 @@ class ConnectionRow(SQLModel, table=True):
     #: The Immich user the key belonged to when the connection was made; another one is refused.
     immich_user_id: str | None = None
     immich_user_name: str | None = None
+    immich_user_email: str | None = None
+    #: Whether that user administers Immich.
+    is_admin: bool = False
+    #: The API key, encrypted (`immich.secrets`); None where it comes from the settings, or was removed.
+    key: str | None = None
+    #: The id that Immich gave the key, where it is known.
+    key_id: str | None = None
+    #: Whether we made the key, and so remove it when the connection ends.
+    key_made_by_us: bool = False
+    #: What the webhook must send to be believed: the SHA-256 of the secret, hexadecimal; None: no webhook.
+    webhook_secret_sha256: str | None = None
+    #: Workflows that we made in Immich, and remove when the connection ends.
+    workflow_ids: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    #: What the user chose, as `immich.choices.Choices` in JSON.
+    choices: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    #: Which photos are taken, as `immich.rules.Rules` in JSON.
+    rules: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    connected_at: datetime = Field(sa_column=moment(nullable=False), default_factory=now)
+    #: Set when the user ended the connection; the row stays, for the photos that name it.
+    disconnected_at: datetime | None = Field(default=None, sa_column=moment())
     #: Server version as text, e.g. `3.1.0`.
     version: str | None = None
     #: Permissions of the key.
     permissions: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     #: Assets created before this moment are not taken without backfill.
-    watch_from: datetime | None = Field(default=None, sa_column=_moment())
+    watch_from: datetime | None = Field(default=None, sa_column=moment())
     #: Everything created before this moment has been noticed.
-    created_cursor: datetime | None = Field(default=None, sa_column=_moment())
+    created_cursor: datetime | None = Field(default=None, sa_column=moment())
     #: Everything updated before this moment has been noticed.
-    updated_cursor: datetime | None = Field(default=None, sa_column=_moment())
+    updated_cursor: datetime | None = Field(default=None, sa_column=moment())
     #: `ok`, `away`, `credentials`, `permission`, `refused` or `unknown`.
     state: str = "unknown"
     last_error: str | None = None
     #: When Immich answered last.
-    last_seen_at: datetime | None = Field(default=None, sa_column=_moment())
+    last_seen_at: datetime | None = Field(default=None, sa_column=moment())
 
 
 class FileRow(SQLModel, table=True):
@@ -184,6 +126,9 @@ class FileRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("owner_id", "path", "size", "mtime_ns"),
         Index("ix_files_owner_state", "owner_id", "state"),
+        # Files that are to leave their folder (few among many), and those of one photo.
+        Index("ix_files_after", "after_due_at", sqlite_where=text("after_due_at IS NOT NULL")),
+        Index("ix_files_sha256", "owner_id", "sha256"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -191,10 +136,19 @@ class FileRow(SQLModel, table=True):
     path: str
     size: int = Field(sa_type=BigInteger)
     mtime_ns: int = Field(sa_type=BigInteger)
-    state: IntakeState = Field(default=IntakeState.SEEN, sa_type=_word(IntakeState))
+    state: IntakeState = Field(default=IntakeState.SEEN, sa_type=word(IntakeState))
     reason: str | None = None
+    #: The photo that it is, or that it belongs to.
     sha256: str | None = None
-    seen_at: datetime = Field(sa_column=_moment(nullable=False), default_factory=now)
+    #: SHA-256 of its own bytes where it belongs to a photo and is none (`CompanionRow`).
+    companion_sha256: str | None = None
+    #: What becomes of the file itself (`SIDECAR_HOT_FOLDER_AFTER`), in words of `library.file_rows`; None: it stays.
+    after: str | None = None
+    #: Why it has not left its folder yet, or never will.
+    after_reason: str | None = None
+    #: When leaving is tried next; None: not at all.
+    after_due_at: datetime | None = Field(default=None, sa_column=moment())
+    seen_at: datetime = Field(sa_column=moment(nullable=False), default_factory=now)
 
 
 class AssetRow(SQLModel, table=True):
@@ -203,8 +157,13 @@ class AssetRow(SQLModel, table=True):
     __tablename__ = "assets"
     __table_args__ = (
         UniqueConstraint("connection_id", "asset_id"),
-        Index("ix_assets_owner_state", "owner_id", "state"),
+        # What was not taken is counted by reason from this index alone.
+        Index("ix_assets_owner_state", "owner_id", "state", "reason"),
         Index("ix_assets_owner_sha256", "owner_id", "sha256"),
+        # How far a backfill is, however large.
+        Index("ix_assets_backfill", "backfill_id", "state", "reason"),
+        # The RAW file of a JPEG has its name.
+        Index("ix_assets_file_name", "connection_id", "file_name"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -214,16 +173,29 @@ class AssetRow(SQLModel, table=True):
     #: SHA-1 as Immich tells it, hexadecimal; None for external libraries.
     sha1: str | None = None
     file_name: str = ""
-    state: IntakeState = Field(default=IntakeState.SEEN, sa_type=_word(IntakeState))
+    state: IntakeState = Field(default=IntakeState.SEEN, sa_type=word(IntakeState))
     reason: str | None = None
     sha256: str | None = None
     #: When the asset came into Immich.
-    created_at: datetime | None = Field(default=None, sa_column=_moment())
+    created_at: datetime | None = Field(default=None, sa_column=moment())
     #: When the file was made, as Immich tells it.
-    file_created_at: datetime | None = Field(default=None, sa_column=_moment())
+    file_created_at: datetime | None = Field(default=None, sa_column=moment())
+    #: How it was noticed first: `poll`, `webhook`, `socket` or `backfill`.
+    noticed_by: str = "poll"
+    #: The backfill that asked for it, where one did.
+    backfill_id: int | None = Field(default=None, foreign_key="backfills.id")
+    #: The external library that it lies in.
+    library_id: str | None = None
+    #: What the rules chose for it: mode and preset (None: those of the connection), and the strength of the preset's
+    #: look in percent (None: 100).
+    mode: str | None = None
+    preset: str | None = None
+    preset_strength: float | None = None
+    #: Kinds of photos that the rule is about which are left alone otherwise (`immich.traits.Special`).
+    allowed: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     attempts: int = 0
-    due_at: datetime | None = Field(default=None, sa_column=_moment())
-    seen_at: datetime = Field(sa_column=_moment(nullable=False), default_factory=now)
+    due_at: datetime | None = Field(default=None, sa_column=moment())
+    seen_at: datetime = Field(sa_column=moment(nullable=False), default_factory=now)
 
 
 class PhotoRow(SQLModel, table=True):
@@ -239,6 +211,14 @@ class PhotoRow(SQLModel, table=True):
             "original_publish_due_at",
             sqlite_where=text("original_publish_due_at IS NOT NULL"),
         ),
+        # The same of one connection, in order: another's hundred thousand are not walked through.
+        Index(
+            "ix_photos_original_due_here",
+            "connection_id",
+            "owner_id",
+            "original_publish_due_at",
+            sqlite_where=text("original_publish_due_at IS NOT NULL"),
+        ),
         Index("ix_photos_original_publish", "owner_id", "original_publish", "created_at"),
         # Lists, newest first, and the same for what failed (few among many).
         Index("ix_photos_created", "owner_id", "created_at", "sha256"),
@@ -248,6 +228,10 @@ class PhotoRow(SQLModel, table=True):
         Index("ix_photos_sha1", "owner_id", "sha1"),
         Index("ix_photos_review", "owner_id", "review", "created_at", "sha256"),
         Index("ix_photos_state", "owner_id", "state", "created_at", "sha256"),
+        # How far a backfill is, however large.
+        Index("ix_photos_backfill", "backfill_id", "state", "review", "failed_at"),
+        # Whose tag in Immich is not the one that its state asks for.
+        Index("ix_photos_tagged", "owner_id", "review", "state", "tagged"),
     )
 
     owner_id: str = Field(foreign_key="owners.id", primary_key=True)
@@ -258,7 +242,7 @@ class PhotoRow(SQLModel, table=True):
     size: int = Field(sa_type=BigInteger)
     #: The name the photo came with, without folders.
     file_name: str
-    source: Source = Field(sa_type=_word(Source))
+    source: Source = Field(sa_type=word(Source))
     #: Where the original lies, relative to the data directory; None once our copy was removed on purpose.
     path: str | None
     #: Content type by content, e.g. `image/jpeg`, `image/x-raw`.
@@ -268,12 +252,12 @@ class PhotoRow(SQLModel, table=True):
     width: int = 0
     height: int = 0
     #: When it was taken (EXIF, else file time); decides the YYYY/MM folder.
-    captured_at: datetime | None = Field(default=None, sa_column=_moment())
+    captured_at: datetime | None = Field(default=None, sa_column=moment())
     #: The connection that publishes it; None: never published.
     connection_id: int | None = Field(default=None, foreign_key="connections.id")
 
     #: Work: how far the newest recipe is.
-    state: WorkState = Field(default=WorkState.STORED, sa_type=_word(WorkState))
+    state: WorkState = Field(default=WorkState.STORED, sa_type=word(WorkState))
     #: Whether a worker holds it now; found true at start it was interrupted.
     running: bool = False
     #: The step that gave up, or None.
@@ -286,7 +270,7 @@ class PhotoRow(SQLModel, table=True):
     #: Times the service died while this photo was running in the present state.
     interruptions: int = 0
     #: Not to be picked before this moment.
-    due_at: datetime | None = Field(default=None, sa_column=_moment())
+    due_at: datetime | None = Field(default=None, sa_column=moment())
     #: Higher is earlier.
     priority: int = 0
     #: What was measured, as `analysis.Analysis` in JSON; kept also when a later step fails.
@@ -294,25 +278,45 @@ class PhotoRow(SQLModel, table=True):
     left_alone_reason: str | None = None
 
     #: Review.
-    review: Review = Field(default=Review.NONE, sa_type=_word(Review))
+    review: Review = Field(default=Review.NONE, sa_type=word(Review))
     #: Raised by each command; a step commits only if the one it read still holds.
     revision: int = 0
     #: The newest recipe, and the number of the version made or to be made from it (0: none).
     recipe_id: str | None = None
     version: int = 0
 
+    #: The backfill that asked for it, where one did.
+    backfill_id: int | None = Field(default=None, foreign_key="backfills.id")
+    #: What the rules chose for it: mode and preset (None: those of the connection), and the strength of the preset's
+    #: look in percent (None: 100).
+    mode: str | None = None
+    preset: str | None = None
+    preset_strength: float | None = None
+    #: Kinds of photos that its rule is about which are left alone otherwise (`immich.traits.Special`).
+    allowed: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    #: Why the pair or the container that the photo belongs to is left as it is, for a badge: `live_photo`,
+    #: `motion_photo`, `gain_map`, `panorama`; None: nothing of that kind.
+    badge: str | None = None
+    #: Whether Immich cannot write beside the original (an external library): then only the key-value store is used.
+    read_only: bool = False
+    #: Edits of Immich's own that we made on the original, as it was told them; None: none.
+    native_edits: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSON))
+    #: The tag that we gave the original in Immich for where the photo stands (`immich.status_tags`); empty: it cannot
+    #: be tagged; None: none.
+    tagged: str | None = None
+
     #: Immich: the asset of the original, the stack, and the primary that was there before us.
     immich_asset_id: str | None = None
     immich_stack_id: str | None = None
     immich_primary_before: str | None = None
     #: Whether the original itself was put into Immich by us and is there (or need not be).
-    original_publish: Publish = Field(default=Publish.NONE, sa_type=_word(Publish))
+    original_publish: Publish = Field(default=Publish.NONE, sa_type=word(Publish))
     original_publish_error: str | None = None
     original_publish_attempts: int = 0
-    original_publish_due_at: datetime | None = Field(default=None, sa_column=_moment())
+    original_publish_due_at: datetime | None = Field(default=None, sa_column=moment())
 
-    created_at: datetime = Field(sa_column=_moment(nullable=False), default_factory=now)
-    updated_at: datetime = Field(sa_column=_moment(nullable=False), default_factory=now)
+    created_at: datetime = Field(sa_column=moment(nullable=False), default_factory=now)
+    updated_at: datetime = Field(sa_column=moment(nullable=False), default_factory=now)
 
 
 class RecipeRow(SQLModel, table=True):
@@ -327,7 +331,7 @@ class RecipeRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     owner_id: str = Field(foreign_key="owners.id")
     original_hash: str
-    created_at: datetime = Field(sa_column=_moment(nullable=False), default_factory=now)
+    created_at: datetime = Field(sa_column=moment(nullable=False), default_factory=now)
     operations: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     ai_metadata: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     user_overrides: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
@@ -343,6 +347,8 @@ class VersionRow(SQLModel, table=True):
         UniqueConstraint("owner_id", "photo", "n"),
         ForeignKeyConstraint(["owner_id", "photo"], ["photos.owner_id", "photos.sha256"]),
         Index("ix_versions_publish", "publish", "due_at"),
+        # What is due for Immich of one owner, in order: another's hundred thousand are not walked through.
+        Index("ix_versions_due", "owner_id", "publish", "due_at"),
         Index("ix_versions_sha1", "owner_id", "sha1"),
     )
 
@@ -362,17 +368,24 @@ class VersionRow(SQLModel, table=True):
     height: int
     #: Version of the engine that made it.
     engine: str = ""
-    created_at: datetime = Field(sa_column=_moment(nullable=False), default_factory=now)
+    created_at: datetime = Field(sa_column=moment(nullable=False), default_factory=now)
     #: Publishing.
-    publish: Publish = Field(default=Publish.NONE, sa_type=_word(Publish))
+    publish: Publish = Field(default=Publish.NONE, sa_type=word(Publish))
     #: The state it goes on from once what blocks it is gone.
-    blocked_from: Publish | None = Field(default=None, sa_type=_word(Publish))
+    blocked_from: Publish | None = Field(default=None, sa_type=word(Publish))
     blocked_reason: str | None = None
     immich_asset_id: str | None = None
+    #: What became of it when a newer version took its place, or it was rejected: `trashed`, `tagged`, `marked`, `kept`
+    #: or `gone` (`immich.retire.Fate`); None: nothing yet.
+    retired: str | None = None
+    retired_at: datetime | None = Field(default=None, sa_column=moment())
+    #: What we wrote into Immich beside the file (tags, rating, description, albums), to keep from writing it over
+    #: what the user made of it since.
+    written: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     last_error: str | None = None
     attempts: int = 0
     running: bool = False
-    due_at: datetime | None = Field(default=None, sa_column=_moment())
+    due_at: datetime | None = Field(default=None, sa_column=moment())
 
 
 class UploadRow(SQLModel, table=True):
@@ -392,7 +405,7 @@ class UploadRow(SQLModel, table=True):
     version: int = 0
     immich_original_id: str | None = None
     immich_processed_id: str | None = None
-    uploaded_at: datetime = Field(sa_column=_moment(nullable=False), default_factory=now)
+    uploaded_at: datetime = Field(sa_column=moment(nullable=False), default_factory=now)
 
 
 class ProcessingHistoryRow(SQLModel, table=True):
@@ -405,7 +418,7 @@ class ProcessingHistoryRow(SQLModel, table=True):
     owner_id: str = Field(foreign_key="owners.id")
     original_file_hash: str
     original_path: str
-    processed_at: datetime = Field(sa_column=_moment(nullable=False), default_factory=now)
+    processed_at: datetime = Field(sa_column=moment(nullable=False), default_factory=now)
     recipe_id: str | None = None
     #: `kept`, `left_alone`, `failed`, `cancelled`.
     status: str
@@ -424,12 +437,12 @@ class DecisionRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     owner_id: str = Field(foreign_key="owners.id")
     photo: str
-    #: `approve`, `reject`, `change`, `reset`, `develop`, `auto`, `undo`.
+    #: `approve`, `reject`, `change`, `preset`, `reset`, `develop`, `auto`, `undo`.
     kind: str
     #: `{review, version, recipe_id, state}` before and after.
     before: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     after: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
-    at: datetime = Field(sa_column=_moment(nullable=False), default_factory=now)
+    at: datetime = Field(sa_column=moment(nullable=False), default_factory=now)
     undone: bool = False
 
 
@@ -444,7 +457,7 @@ class EventRow(SQLModel, table=True):
     sha256: str | None = None
     type: str
     data: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
-    at: datetime = Field(sa_column=_moment(nullable=False, index=True), default_factory=now)
+    at: datetime = Field(sa_column=moment(nullable=False, index=True), default_factory=now)
 
 
 class SwitchRow(SQLModel, table=True):

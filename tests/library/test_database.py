@@ -34,10 +34,10 @@ def _schema(path: Path) -> dict[str, object]:
                 label = "unique" if index[1].startswith("sqlite_autoindex") else index[1]
                 key = f"{name} {label} {[row[2:5] for row in parts]}"
                 found[key] = index[2:]
-        found["autoincrement"] = [
+        found["autoincrement"] = {
             row[0]
             for row in connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'").fetchall()
-        ]
+        }
         partial = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql LIKE '% WHERE %'").fetchall()
         found["partial"] = {name: sql.split(" WHERE ")[1] for name, sql in partial}
     return found

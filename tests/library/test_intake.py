@@ -329,7 +329,7 @@ async def test_nothing_is_taken_while_space_is_short(library: Library, tmp_path:
     assert library.files() == []
 
 
-@pytest.mark.parametrize("step", ["copy_hashed", "adopt", "_new_row", "_note"])
+@pytest.mark.parametrize("step", ["copy_hashed", "adopt", "_new_row", "note_file"])
 async def test_a_failure_at_any_step_leaves_no_row_and_no_temporary_file(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

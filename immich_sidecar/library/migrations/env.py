@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from immich_sidecar.library import tables  # noqa: F401 - fills the metadata
+from immich_sidecar.library import tables  # noqa: F401 - fill the metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
