@@ -2,9 +2,8 @@
 
 import asyncio
 
-from immich_py_client.models import Album
-
 from immich_sidecar.errors import ImmichGoneError
+from immich_sidecar.immich.compatibility import role_in
 from immich_sidecar.immich.connections import Connection
 from immich_sidecar.library import switches
 from immich_sidecar.library.database import Database
@@ -35,7 +34,7 @@ class Albums:
             If the asset is not there any more.
         """
         async with self._turn:
-            remembered = await self._remembered(name)
+            remembered = await self.remembered(name)
             if remembered is not None:
                 try:
                     await self._add(remembered, name, asset_id)
@@ -57,23 +56,17 @@ class Albums:
 
     async def _find(self, name: str) -> str | None:
         """The user's own album of that name, the oldest where there are several."""
-        own = [album for album in await self._api.albums() if album.album_name == name and self._is_own(album)]
+        user_id = self._connection.user_id
+        named = [album for album in await self._api.albums() if album.album_name == name]
+        own = [album for album in named if role_in(album, user_id) == "owner"]
         own.sort(key=lambda album: (str(album.additional_properties.get("createdAt")), album.id))
         return (own[0].id or None) if own else None
-
-    def _is_own(self, album: Album) -> bool:
-        # Immich 2 names the owner, Immich 3 lists it among the users.
-        user_id = self._connection.user_id
-        if "ownerId" in album.additional_properties:
-            return bool(album.additional_properties["ownerId"] == user_id)
-        return any(
-            member.role == "owner" and member.user and member.user.id == user_id for member in album.album_users or ()
-        )
 
     def _switch(self, name: str) -> str:
         return f"album.{self._connection.row_id}.{name}"
 
-    async def _remembered(self, name: str) -> str | None:
+    async def remembered(self, name: str) -> str | None:
+        """The id of the album of that name that was used last; None where none was."""
         async with self._database.reading() as session:
             album_id = await switches.get(session, self._connection.owner_id, self._switch(name))
         return album_id if isinstance(album_id, str) else None

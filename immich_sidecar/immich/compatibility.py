@@ -7,9 +7,13 @@ tunnel) answers with pages of its own.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
 
 import httpx
+from immich_py_client.models import Album
 
 from immich_sidecar.errors import (
     ImmichAwayError,
@@ -22,6 +26,18 @@ from immich_sidecar.errors import (
     ImmichServerError,
     ImmichVersionError,
 )
+
+
+class Credential(StrEnum):
+    """What calls to Immich are made with."""
+
+    #: An API key, limited by its permissions.
+    KEY = "key"
+    #: The session of a user who is signed in to Immich; not limited by permissions.
+    SESSION = "session"
+    #: Nothing.
+    NONE = "none"
+
 
 #: Versions from the first on, up to but without the second.
 OLDEST_VERSION = (2, 5)
@@ -44,9 +60,71 @@ ALBUM_PERMISSIONS = ("album.read", "album.create", "albumAsset.create")
 #: What taking photos needs of these; without them a connection is of no use.
 INTAKE_PERMISSIONS = ("user.read", "asset.read", "asset.download")
 
+#: What a key is asked for at set-up besides, if nothing else is chosen: it makes the pages better and harms nothing.
+#: `asset.delete` is never among it.
+DEFAULT_FEATURES = ("thumbnails", "review_tags", "albums", "faces", "statistics", "unstack", "about")
+
+Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Something optional that needs permissions of its own."""
+
+    #: All of them are needed.
+    permissions: tuple[str, ...]
+    #: What a user gets for them, as a sentence of a page.
+    words: str
+    #: The first version that can do it.
+    since: Version = (2, 5, 0)
+
+
+#: Every optional feature by its name.
+FEATURES: Mapping[str, Feature] = MappingProxyType(
+    {
+        "thumbnails": Feature(("asset.view",), "Show Immich's own small pictures before a photo was fetched."),
+        "review_tags": Feature(
+            ("tag.create", "tag.read", "tag.asset"), "Tag photos, so that Immich can list what waits for you."
+        ),
+        "albums": Feature(
+            (*ALBUM_PERMISSIONS, "albumAsset.delete"), "Put a version into the albums that its original is in."
+        ),
+        "faces": Feature(("face.read", "person.read"), "Know where the faces are, and keep them inside of a crop."),
+        "native_edits": Feature(
+            ("asset.edit.get", "asset.edit.create", "asset.edit.delete"),
+            "Let Immich itself do a plain crop or a rotation, without a new file.",
+        ),
+        # What lies in an album stays, so that has to be looked up.
+        "retire": Feature(
+            ("asset.delete", "album.read"), "Move versions of ours that were replaced or rejected to the trash."
+        ),
+        "webhook": Feature(
+            ("workflow.create", "workflow.read", "workflow.update", "workflow.delete"),
+            "Be told of a new photo at once.",
+            since=(3, 0, 0),
+        ),
+        "statistics": Feature(("asset.statistics",), "Count photos before a whole library is processed."),
+        "unstack": Feature(("stack.delete",), "Dissolve stacks that were made for a version when it is taken back."),
+        "about": Feature(("server.about",), "Show which Immich this is."),
+        "refresh": Feature(("job.create",), "Ask Immich to read a photo again after its metadata was written."),
+        "disconnect": Feature(("apiKey.delete",), "Delete this key in Immich when you disconnect."),
+        "socket": Feature(("all",), "Hear of new photos and changes as they happen; the key may then do everything."),
+    }
+)
+
 #: Statuses that say "not now": a proxy without its server behind it, a restart, too many requests.
 _AWAY = {408, 425, 429, 502, 503, 504, 521, 522, 523, 530}
-_NO_ACCESS = re.compile(r"Not found or no \S+ access")
+_NOT_THERE = re.compile(r"Not found or no \S+ access|(API Key|Album|Asset|Stack|Tag|Workflow) not found")
+_NOT_ACCEPTED = {
+    Credential.KEY: "Immich does not accept the API key ({said}); connect again, or set a new IMMICH_API_KEY",
+    Credential.SESSION: "Immich does not know the session any more ({said}); sign in again",
+    Credential.NONE: "Immich does not accept it ({said}); check the e-mail address and the password",
+}
+_NOT_ALLOWED = {
+    Credential.KEY: "the API key may not ({said}); add the permission to the key in Immich",
+    Credential.SESSION: "this user may not ({said}); sign in as one who may",
+    Credential.NONE: "it is not open to all ({said}); sign in first",
+}
 _NO_ROUTE = re.compile(r"Cannot [A-Z]+ /")
 _LONGEST_MESSAGE = 300
 
@@ -61,9 +139,9 @@ def check_version(major: int, minor: int, patch: int) -> str:
     """
     text = f"{major}.{minor}.{patch}"
     if (major, minor) < OLDEST_VERSION:
-        raise ImmichVersionError(f"Immich {text} is too old: 2.5 or newer is needed; update Immich and connect again")
+        raise ImmichVersionError(f"Immich {text} is too old: update it to 2.5 or newer; until then nothing is written")
     if (major, minor) >= FIRST_UNSUPPORTED_VERSION:
-        raise ImmichVersionError(f"Immich {text} is not known yet: update the sidecar; until then it stays away")
+        raise ImmichVersionError(f"Immich {text} is not known yet: update the sidecar; until then nothing is written")
     return text
 
 
@@ -74,6 +152,55 @@ def missing_permissions(granted: Iterable[str], *, albums: bool = False) -> tupl
         return ()
     needed = NEEDED_PERMISSIONS + (ALBUM_PERMISSIONS if albums else ())
     return tuple(permission for permission in needed if permission not in have)
+
+
+def permissions_for(features: Iterable[str] = DEFAULT_FEATURES, *, version: Version | None = None) -> tuple[str, ...]:
+    """What a key that is to serve these features is asked for; features that the version lacks are left out.
+
+    Raises
+    ------
+    KeyError
+        If there is no such feature.
+    """
+    chosen = [FEATURES[name] for name in features]
+    wanted = [
+        permission
+        for feature in chosen
+        if version is None or feature.since <= version
+        for permission in feature.permissions
+    ]
+    if "all" in wanted:
+        return ("all",)
+    return tuple(dict.fromkeys((*NEEDED_PERMISSIONS, *wanted)))
+
+
+def features_of(granted: Iterable[str]) -> frozenset[str]:
+    """The features that these permissions allow; `all` allows each."""
+    have = set(granted)
+    return frozenset(
+        name for name, feature in FEATURES.items() if "all" in have or have.issuperset(feature.permissions)
+    )
+
+
+def knows_workflows(version: Version) -> bool:
+    """Whether Immich has workflows that can call a webhook; those of 2.x are of another kind, and hidden."""
+    return version >= (3, 0, 0)
+
+
+def can_clear_ratings(version: Version) -> bool:
+    """Whether Immich takes `null` for a rating; before 2.6 a rating can be changed and not be taken away."""
+    return version >= (2, 6, 0)
+
+
+def role_in(album: Album, user_id: str | None) -> str | None:
+    """What a user is to an album: `owner`, `editor`, `viewer` or None.
+
+    Immich 2 names the owner apart from the others, Immich 3 lists it among the users.
+    """
+    if user_id and album.owner_id == user_id:
+        return "owner"
+    roles = [member.role for member in album.album_users or () if member.user and member.user.id == user_id]
+    return (roles[0] or None) if roles else None
 
 
 def message_of(response: httpx.Response) -> str:
@@ -93,10 +220,10 @@ def message_of(response: httpx.Response) -> str:
     return "; ".join(part for part in parts if part)[:_LONGEST_MESSAGE]
 
 
-def error_of(response: httpx.Response, tried: str) -> ImmichError | None:
+def error_of(response: httpx.Response, tried: str, credential: Credential = Credential.KEY) -> ImmichError | None:
     """The error that a response (its body read) means, or None where it is no error.
 
-    `tried` completes the sentence "Could not ...", e.g. `upload IMG_1.jpg`.
+    `tried` completes the sentence "Could not ...", e.g. `upload IMG_1.jpg`; `credential` is what was shown.
     """
     status = response.status_code
     if 200 <= status < 300:
@@ -112,20 +239,16 @@ def error_of(response: httpx.Response, tried: str) -> ImmichError | None:
     if status in _AWAY:
         return ImmichAwayError(f"{could_not}: Immich does not answer now ({said}); it is tried again")
     if status == 401:
-        return ImmichCredentialsError(
-            f"{could_not}: Immich does not accept the API key ({said}); make a new one and set IMMICH_API_KEY"
-        )
+        return ImmichCredentialsError(f"{could_not}: {_NOT_ACCEPTED[credential].format(said=said)}")
     if status == 403:
-        return ImmichPermissionError(
-            f"{could_not}: the API key may not ({said}); add the permission to the key in Immich"
-        )
+        return ImmichPermissionError(f"{could_not}: {_NOT_ALLOWED[credential].format(said=said)}")
     if status == 413:
         return ImmichQuotaError(
             f"{could_not}: it is too large for a proxy before Immich (413); raise its limit on uploads"
         )
     if status == 400 and "quota" in message.lower():
         return ImmichQuotaError(f"{could_not}: the user's quota in Immich is used up ({said})")
-    if status == 400 and _NO_ACCESS.search(message):
+    if status == 400 and _NOT_THERE.search(message):
         return ImmichGoneError(f"{could_not}: Immich does not have it any more, or it is not this user's ({said})")
     if status == 404:
         return _not_found(response, could_not, message)

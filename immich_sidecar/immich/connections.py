@@ -1,11 +1,13 @@
 """The connection of an owner to one Immich user: who it is, whether it works, and since when it watches."""
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from immich_sidecar.errors import (
     ImmichAwayError,
@@ -14,9 +16,10 @@ from immich_sidecar.errors import (
     ImmichPermissionError,
     ImmichRefusedError,
     ImmichServerError,
+    ImmichVersionError,
 )
 from immich_sidecar.events import Event, EventType
-from immich_sidecar.immich.api import Api
+from immich_sidecar.immich.api import Api, ImmichUser
 from immich_sidecar.immich.compatibility import (
     INTAKE_PERMISSIONS,
     check_version,
@@ -31,6 +34,8 @@ log = logging.getLogger(__name__)
 
 #: Immich's `Date` has whole seconds; clocks that differ by less count as equal.
 _CLOCKS_AGREE = timedelta(seconds=5)
+#: Seconds after which a connection that works is checked again.
+CHECK_EVERY_SECONDS = 3600.0
 
 
 class ConnectionState(StrEnum):
@@ -46,8 +51,12 @@ class ConnectionState(StrEnum):
     CREDENTIALS = "credentials"
     #: The key lacks permissions; what it may do is done.
     PERMISSION = "permission"
-    #: Another user than before, a version that is not supported, or no Immich at all.
+    #: A version that is not supported: photos are read, and nothing is written.
+    VERSION = "version"
+    #: Another user than before, or no Immich at all.
     REFUSED = "refused"
+    #: Its user ended it.
+    DISCONNECTED = "disconnected"
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,9 @@ class ConnectionCheck:
     version: str | None = None
     user_id: str | None = None
     user_name: str | None = None
+    user_email: str | None = None
+    #: Whether the user administers Immich.
+    is_admin: bool = False
     permissions: tuple[str, ...] = ()
     #: Permissions that are needed and that the key lacks.
     missing_permissions: tuple[str, ...] = ()
@@ -80,8 +92,9 @@ class _Findings:
 
     answered: bool = False
     version: str | None = None
-    user_id: str | None = None
-    user_name: str | None = None
+    #: Why nothing is written to this version; None where it is supported.
+    unsupported: str | None = None
+    user: ImmichUser | None = None
     permissions: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -110,27 +123,41 @@ class Connection:
         The user's API key.
     albums
         Whether the permissions for albums are needed too.
+    from_settings
+        Whether the key is the operator's, from `IMMICH_API_KEY`, or else one that a user gave or let us make.
     """
 
-    def __init__(self, *, owner_id: str, url: str, key: str, albums: bool = False) -> None:
+    def __init__(self, *, owner_id: str, url: str, key: str, albums: bool = False, from_settings: bool = True) -> None:
         self.owner_id = owner_id
         self.url = url
         self.albums = albums
+        #: Whether a RAW file and the JPEG of its shot are one photo.
+        self.pairs = True
+        self.from_settings = from_settings
         self.api = Api(url, key)
+        self._key = key
         #: The row's id; None until `prepare` or `refresh` was called.
         self.id: int | None = None
         self.user_id: str | None = None
-        #: Whether this key was seen to belong to the stored user; nothing is written to Immich before.
+        #: Whether this key was seen to belong to the stored user of an Immich that we write to; nothing is written
+        #: before.
         self.verified = False
         #: Assets that came into Immich before this moment of its clock are not taken.
         self.watch_from: datetime | None = None
         self.state = ConnectionState.UNKNOWN
         self.last_check: ConnectionCheck | None = None
+        #: What the key may do, as far as Immich ever said; a check that it did not answer changes nothing.
+        self.permissions: tuple[str, ...] = ()
         self._started_at = datetime.now(UTC).replace(microsecond=0)
+        self._checked_at: float | None = None
 
     async def close(self) -> None:
         """Close the HTTP connections."""
         await self.api.close()
+
+    def headers(self) -> dict[str, str]:
+        """What a call of Immich's socket shows; never to be logged."""
+        return {"x-api-key": self._key}
 
     @property
     def row_id(self) -> int:
@@ -147,12 +174,12 @@ class Connection:
 
     @property
     def may_take(self) -> bool:
-        """Whether photos can be found and fetched now."""
+        """Whether photos can be found and fetched now; also from a version that is not written to."""
         if self.state is ConnectionState.OK:
             return True
         granted = self.last_check.permissions if self.last_check else ()
         return (
-            self.state is ConnectionState.PERMISSION
+            self.state in (ConnectionState.PERMISSION, ConnectionState.VERSION)
             and self.user_id is not None
             and ("all" in granted or set(INTAKE_PERMISSIONS) <= set(granted))
         )
@@ -176,13 +203,21 @@ class Connection:
         if found.missing and state in (ConnectionState.OK, ConnectionState.PERMISSION):
             state = ConnectionState.PERMISSION
             message = f"The API key lacks {', '.join(found.missing)}; add this to the key in Immich"
+        if state is ConnectionState.CREDENTIALS and not self.from_settings:
+            message = f"Immich at {self.url} does not accept the API key any more; connect Immich again"
+        if found.unsupported is not None and state not in (ConnectionState.AWAY, ConnectionState.CREDENTIALS):
+            # What such a version answers otherwise says little; that it is not supported says it all.
+            state, message = ConnectionState.VERSION, found.unsupported
+        user = found.user
         return ConnectionCheck(
             url=self.url,
             state=state,
             message=message,
             version=found.version,
-            user_id=found.user_id,
-            user_name=found.user_name,
+            user_id=None if user is None else user.id,
+            user_name=None if user is None else user.name,
+            user_email=None if user is None else user.email,
+            is_admin=user is not None and user.is_admin,
             permissions=found.permissions,
             missing_permissions=found.missing,
             server_time=self.api.server_now() if found.answered else None,
@@ -192,12 +227,17 @@ class Connection:
         if not await self.api.ping():
             raise ImmichRefusedError(f"What answers at {self.url} is not Immich; check IMMICH_URL")
         found.answered = True
-        found.version = check_version(*await self.api.version())
+        version = await self.api.version()
+        found.version = ".".join(str(number) for number in version)
+        try:
+            check_version(*version)
+        except ImmichVersionError as error:
+            found.unsupported = str(error)
         if await self.api.in_maintenance():
             raise ImmichAwayError(f"Immich at {self.url} is in maintenance mode; it is tried again")
         found.permissions = await self.api.permissions()
         found.missing = missing_permissions(found.permissions, albums=self.albums)
-        found.user_id, found.user_name = await self.api.user()
+        found.user = await self.api.me()
 
     async def prepare(self, database: Database) -> None:
         """Make the owner's row where it is missing, without asking Immich.
@@ -210,7 +250,22 @@ class Connection:
             row = (await session.exec(query)).first() or ConnectionRow(owner_id=self.owner_id, url=self.url)
             session.add(row)
             await session.flush()
-        self.id = row.id
+        self.id, self.permissions = row.id, tuple(row.permissions)
+
+    async def make_sure(self, database: Database, events: EventLog | None = None) -> bool:
+        """Refresh where something was wrong, or the last time is long ago: Immich may have been updated meanwhile.
+
+        Returns whether it was asked.
+        """
+        since = None if self._checked_at is None else time.monotonic() - self._checked_at
+        if self.state is ConnectionState.OK and since is not None and since < CHECK_EVERY_SECONDS:
+            return False
+        await self.refresh(database, events)
+        return True
+
+    def check_soon(self) -> None:
+        """Let the next `make_sure` ask, whatever is known."""
+        self._checked_at = None
 
     async def refresh(self, database: Database, events: EventLog | None = None) -> ConnectionCheck:
         """Check, and write what was found into the owner's row, which is made where it is missing.
@@ -223,11 +278,13 @@ class Connection:
             query = select(ConnectionRow).where(ConnectionRow.owner_id == self.owner_id)
             row = (await session.exec(query)).first() or ConnectionRow(owner_id=self.owner_id, url=self.url)
             check = _refused_for_another_user(check, row)
+            check = await _refused_for_another_owner(session, check, self.owner_id)
             before = (row.state, row.last_error)
             self._watch(row, check)
             if check.user_id and check.state is not ConnectionState.REFUSED:
                 row.url = self.url
                 row.immich_user_id, row.immich_user_name = check.user_id, check.user_name
+                row.immich_user_email, row.is_admin = check.user_email, check.is_admin
                 row.permissions = list(check.permissions)
             row.version = check.version or row.version
             row.state, row.last_error = check.state.value, check.message
@@ -235,13 +292,14 @@ class Connection:
             await session.flush()
             if events is not None and before != (row.state, row.last_error):
                 events.record(session, self._event(check.state, check.message))
-        self.id, self.watch_from = row.id, row.watch_from
+        self.id, self.watch_from, self.permissions = row.id, row.watch_from, tuple(row.permissions)
         self.user_id = None if check.state is ConnectionState.REFUSED else row.immich_user_id
-        if check.state is ConnectionState.REFUSED:
+        if check.state in (ConnectionState.REFUSED, ConnectionState.VERSION):
             self.verified = False
         elif check.user_id is not None:
             self.verified = True
         self.state, self.last_check = check.state, check
+        self._checked_at = time.monotonic()
         return check
 
     def _watch(self, row: ConnectionRow, check: ConnectionCheck) -> None:
@@ -287,6 +345,24 @@ def _judged(error: ImmichError) -> ConnectionState:
     if isinstance(error, ImmichServerError):
         return ConnectionState.AWAY
     return state_of(error) or ConnectionState.REFUSED
+
+
+async def _refused_for_another_owner(session: AsyncSession, check: ConnectionCheck, owner_id: str) -> ConnectionCheck:
+    """One Immich user is one owner here: two connections would develop each photo twice."""
+    if check.user_id is None or check.state is ConnectionState.REFUSED:
+        return check
+    query = select(ConnectionRow).where(
+        ConnectionRow.immich_user_id == check.user_id, ConnectionRow.owner_id != owner_id
+    )
+    other = (await session.exec(query)).first()
+    if other is None:
+        return check
+    return replace(
+        check,
+        state=ConnectionState.REFUSED,
+        message=f"The Immich user {check.user_name} is connected already, as the owner {other.owner_id}; use a key of "
+        "another user, or none",
+    )
 
 
 def _refused_for_another_user(check: ConnectionCheck, row: ConnectionRow) -> ConnectionCheck:

@@ -19,11 +19,12 @@ def mark_of_version(
     version: int,
     review: str,
     sha256: str,
+    installation: str | None = None,
 ) -> dict[str, Any]:
     """The mark of one of our versions.
 
     `review` is that of the version: `pending`, `approved`, `rejected`, or `superseded` by a later one. `sha256` is
-    that of the original, the identity of the photo.
+    that of the original, the identity of the photo. `installation` names the data directory that made it.
     """
     return {
         "is_processed": True,
@@ -34,10 +35,13 @@ def mark_of_version(
         "version": version,
         "review": review,
         "sha256": sha256,
+        **_named(installation),
     }
 
 
-def mark_of_original(*, recipe_id: str | None, version: int, review: str, sha256: str) -> dict[str, Any]:
+def mark_of_original(
+    *, recipe_id: str | None, version: int, review: str, sha256: str, installation: str | None = None
+) -> dict[str, Any]:
     """The mark of an original whose current version is `version`."""
     return {
         "is_original": True,
@@ -45,7 +49,22 @@ def mark_of_original(*, recipe_id: str | None, version: int, review: str, sha256
         "version": version,
         "review": review,
         "sha256": sha256,
+        **_named(installation),
     }
+
+
+def is_ours(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a mark that was found is an earlier state of one that is to be written, and may be replaced by it.
+
+    It is not where it names another photo or version, or another installation; marks of early releases name none.
+    """
+    names = ("is_processed", "is_original", "version", "sha256")
+    said_by = found.get("installation")
+    return all(found.get(name) == wanted.get(name) for name in names) and said_by in (None, wanted.get("installation"))
+
+
+def _named(installation: str | None) -> dict[str, str]:
+    return {} if installation is None else {"installation": installation}
 
 
 def short(mark: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ Two questions find them: every few seconds "what came in since the last time", a
 what was restored from the trash or made visible. Both ask for closed windows of time that overlap with the ones
 before; each asset becomes one row, so seeing it again does no harm. A window that does not fit into one page is
 halved until it does, because pages shift while assets change.
+
+What a webhook or the socket tells comes faster and may be lost: it leads to the same rows, and moves no cursor.
 """
 
 from collections.abc import Sequence
@@ -15,10 +17,24 @@ from immich_py_client.models.visibility import Visibility
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from immich_sidecar.errors import ImmichAwayError
-from immich_sidecar.immich.api import LARGEST_PAGE, SearchWindow
+from immich_sidecar.errors import ImmichAwayError, ImmichGoneError, ImmichPermissionError, ImmichRefusedError
+from immich_sidecar.immich.api import LARGEST_PAGE, SearchFilter
 from immich_sidecar.immich.connections import Connection
-from immich_sidecar.immich.rules import CHANGEABLE, Skip, moment, reason_to_skip, sha1_of
+from immich_sidecar.immich.memberships import Memberships
+from immich_sidecar.immich.rules import (
+    WHATEVER_IT_IS,
+    Rules,
+    Skip,
+    Verdict,
+    judge,
+    may_change,
+    moment,
+    never_taken,
+    sha1_of,
+)
+from immich_sidecar.immich.traits import Traits, traits_of
+from immich_sidecar.library import companions
+from immich_sidecar.library.companions import Kind, words_of
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.tables import AssetRow, ConnectionRow, IntakeState, PhotoRow, Publish, VersionRow
 
@@ -33,8 +49,10 @@ UPDATED_EVERY = timedelta(hours=1)
 _TRUSTED = timedelta(minutes=5)
 _VISIBILITIES: tuple[Visibility, ...] = ("timeline", "archive")
 _SMALLEST_WINDOW = timedelta(milliseconds=2)
-#: Pages of a window that cannot be halved any more are read until nothing new turns up, but not for ever.
-_PASSES = 10
+
+
+#: `AssetRow.noticed_by` of what its owner asked for by name.
+ASKED_FOR = "asked for"
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,8 @@ class Outcome:
     sha256: str | None = None
     #: Whether an attempt failed.
     failed: bool = False
+    #: What the rules say of one that is to be fetched; None: nothing more than that.
+    verdict: Verdict | None = None
 
 
 class Noticing:
@@ -76,7 +96,8 @@ class Noticing:
     async def poll_updated(self) -> int:
         """Notice what changed since the last time and came in since the connection began to watch."""
         row, watch_from = await self._connection_row()
-        return await self._read_since(row.updated_cursor, watch_from, updated=True)
+        noticed = await self._read_since(row.updated_cursor, watch_from, updated=True)
+        return noticed + await self._read_albums(Rules.read(row.rules), watch_from)
 
     async def updates_are_due(self) -> bool:
         """Whether an hour passed since the last time that changes were asked for."""
@@ -108,43 +129,93 @@ class Noticing:
         # A clock that was set back must not leave a gap.
         start = max(watch_from, min(cursor or watch_from, now) - OVERLAP)
         windows = [(start, max(now, start) + AHEAD)]
+        visibilities = await self._visibilities()
         noticed = 0
         while windows:
             after, before = windows.pop()
-            found = await self._read_window(after, before, updated=updated)
+            asked = [_filter(visibility, after, before, watch_from, updated=updated) for visibility in visibilities]
+            # A window that is too small to be halved is read page by page.
+            found = await self._read_window(asked, halve=before - after > _SMALLEST_WINDOW)
             if found is None:
                 middle = after + (before - after) / 2
                 windows += [(middle, before), (after, middle)]
                 continue
-            noticed += await self._record(found, watch_from, min(before, now), updated=updated)
+            noticed += len(await self._record(found, watch_from, min(before, now), updated=updated, filters=asked))
         return noticed
 
-    async def _read_window(self, after: datetime, before: datetime, *, updated: bool) -> list[Asset] | None:
-        """All assets of a window, or None where it is to be halved."""
+    async def _visibilities(self) -> tuple[Visibility, ...]:
+        """Which photos are asked for: hidden ones only where a rule is about them."""
+        row, _ = await self._connection_row()
+        return (*_VISIBILITIES, "hidden") if Rules.read(row.rules).takes_hidden else _VISIBILITIES
+
+    async def _read_albums(self, rules: Rules, watch_from: datetime) -> int:
+        """Look at the albums of the rules: putting a photo into one changes nothing that a search would find."""
+        noticed = 0
+        for album in sorted(rules.albums):
+            for visibility in _VISIBILITIES:
+                wanted = SearchFilter(visibility, created_after=watch_from, album_ids=(album,))
+                page, more = 1, True
+                while more:
+                    try:
+                        found, more = await self._api.search_assets(wanted, page=page, size=self._page)
+                    except (ImmichGoneError, ImmichPermissionError, ImmichRefusedError):
+                        # The album is gone, or closed to the key; its rule says so where it keeps a photo back.
+                        break
+                    noticed += len(await self._record(found, watch_from, None, updated=True, filters=[wanted]))
+                    page += 1
+        return noticed
+
+    async def note(self, assets: Sequence[Asset], *, by: str) -> list[AssetRow]:
+        """Write rows for assets that were read one by one; gives the rows of those that are to be fetched.
+
+        The same is left out as in a search: what is another user's, or came in before the connection watched.
+        """
+        _, watch_from = await self._connection_row()
+        return await self._record(assets, watch_from, None, updated=False, by=by)
+
+    async def ask_for(self, asset: Asset) -> AssetRow:
+        """Write the row of an asset that its owner asked for by name, however old it is and whatever rules say.
+
+        What is a photo already stays as it is; what no rule can take says why.
+        """
+        connection_id = self._connection.row_id
+        query = select(AssetRow).where(AssetRow.connection_id == connection_id, AssetRow.asset_id == asset.id)
+        async with self._database.transaction() as session:
+            row = (await session.exec(query)).first() or new_row(self._connection, asset, ASKED_FOR)
+            if row.state is not IntakeState.FETCHED:
+                outcome = await self.judged(session, asset, traits_of(asset), WHATEVER_IT_IS)
+                row.noticed_by, row.backfill_id = ASKED_FOR, None
+                row.state, row.reason, row.sha256 = outcome.state, outcome.reason, outcome.sha256
+                row.attempts, row.due_at = 0, None
+                note_verdict(row, outcome.verdict)
+                session.add(row)
+        return row
+
+    async def _read_window(self, filters: Sequence[SearchFilter], *, halve: bool) -> list[Asset] | None:
+        """All assets of a window, asked for one visibility after the other, or None where it is to be halved."""
         found: list[Asset] = []
-        for visibility in _VISIBILITIES:
-            window = SearchWindow(after, before, visibility, updated)
-            assets, more = await self._api.search(window, size=self._page)
-            if more and before - after > _SMALLEST_WINDOW:
+        for wanted in filters:
+            assets, more = await self._api.search_assets(wanted, size=self._page)
+            if more and halve:
                 return None
-            found += assets if not more else await self._read_pages(window)
+            found += assets if not more else await self._api.search_to_the_end(wanted, size=self._page)
         return found
 
-    async def _read_pages(self, window: SearchWindow) -> list[Asset]:
-        """Read page after page of what was created in the same instant, until a pass finds nothing new."""
-        found: dict[str, Asset] = {}
-        for _ in range(_PASSES):
-            known, page, more = len(found), 1, True
-            while more:
-                assets, more = await self._api.search(window, page=page, size=self._page)
-                found.update((asset.id or "", asset) for asset in assets)
-                page += 1
-            if len(found) == known:
-                break
-        return list(found.values())
+    async def _record(
+        self,
+        assets: Sequence[Asset],
+        watch_from: datetime,
+        cursor: datetime | None,
+        *,
+        updated: bool,
+        by: str = "poll",
+        filters: Sequence[SearchFilter] = (),
+    ) -> list[AssetRow]:
+        """Write rows for assets, and the cursor behind them where there is one, in one transaction.
 
-    async def _record(self, assets: Sequence[Asset], watch_from: datetime, cursor: datetime, *, updated: bool) -> int:
-        """Write rows for assets and the cursor behind them in one transaction."""
+        Gives the rows of those that are to be fetched. `filters` are what found the assets; where there are none, the
+        assets were read one by one.
+        """
         mine = {
             asset.id: asset
             for asset in assets
@@ -152,55 +223,72 @@ class Noticing:
             and asset.owner_id == self._connection.user_id
             and (moment(asset.created_at) or watch_from) >= watch_from
         }
-        noticed = 0
+        noticed = []
         connection_id = self._connection.row_id
+        query = select(AssetRow).where(AssetRow.connection_id == connection_id, col(AssetRow.asset_id).in_(mine))
+        async with self._database.reading() as session:
+            rules = Rules.read((await session.get_one(ConnectionRow, connection_id)).rules)
+            known = {row.asset_id: row for row in (await session.exec(query)).all()} if mine else {}
+        undecided = [asset for asset_id, asset in mine.items() if _may_be_taken(known.get(asset_id))]
+        traits = await self._traits(undecided, rules, filters)
         async with self._database.transaction() as session:
             connection = await session.get_one(ConnectionRow, connection_id)
-            query = select(AssetRow).where(AssetRow.connection_id == connection_id, col(AssetRow.asset_id).in_(mine))
             rows = {row.asset_id: row for row in (await session.exec(query)).all()} if mine else {}
-            for asset_id, asset in mine.items():
+            for asset in undecided:
+                asset_id = asset.id or ""
                 row = rows.get(asset_id)
-                if row is not None and (row.state is not IntakeState.SKIPPED or row.reason not in CHANGEABLE):
+                if not _may_be_taken(row):
                     continue
-                outcome = await self.judged(session, asset) or Outcome(IntakeState.SEEN)
-                row = row or self._new_row(connection_id, asset)
+                outcome = await self.judged(session, asset, traits[asset_id], rules)
+                row = row or new_row(self._connection, asset, by)
                 row.state, row.reason, row.sha256 = outcome.state, outcome.reason, outcome.sha256
                 row.attempts, row.due_at = 0, None
+                note_verdict(row, outcome.verdict)
                 session.add(row)
-                noticed += outcome.state is IntakeState.SEEN
-            if updated:
+                if outcome.state is IntakeState.SEEN:
+                    noticed.append(row)
+            if cursor is not None and updated:
                 connection.updated_cursor = cursor
-            else:
+            elif cursor is not None:
                 connection.created_cursor = cursor
             connection.last_seen_at = datetime.now(UTC)
             session.add(connection)
         return noticed
 
-    def _new_row(self, connection_id: int, asset: Asset) -> AssetRow:
-        return AssetRow(
-            owner_id=self._connection.owner_id,
-            connection_id=connection_id,
-            asset_id=asset.id or "",
-            sha1=sha1_of(asset),
-            file_name=asset.original_file_name or "",
-            created_at=moment(asset.created_at),
-            file_created_at=moment(asset.file_created_at),
-        )
+    async def _traits(
+        self, assets: Sequence[Asset], rules: Rules, filters: Sequence[SearchFilter]
+    ) -> dict[str, Traits]:
+        memberships = Memberships(self._api, rules, page=self._page)
+        if filters:
+            return await memberships.of_window(assets, filters)
+        return {asset.id: await memberships.of_asset(asset) for asset in assets if asset.id}
 
-    async def judged(self, session: AsyncSession, asset: Asset) -> Outcome | None:
-        """What is known about an asset without asking Immich more; None where it is to be fetched."""
-        if reason := reason_to_skip(asset):
+    async def judged(self, session: AsyncSession, asset: Asset, traits: Traits, rules: Rules) -> Outcome:
+        """What becomes of an asset by all that is known without its file; `seen` where it is to be fetched.
+
+        A photo that is here already, from a hot folder, belongs to the asset from then on, whatever rules say.
+        """
+        if reason := never_taken(asset):
             return Outcome(IntakeState.SKIPPED, reason)
         owner, sha1 = self._connection.owner_id, sha1_of(asset)
-        if sha1 is None:
-            return None
-        ours = select(VersionRow.id).where(VersionRow.owner_id == owner, VersionRow.sha1 == sha1)
-        if (await session.exec(ours)).first() is not None:
-            return Outcome(IntakeState.SKIPPED, Skip.OURS)
-        query = select(PhotoRow).where(PhotoRow.owner_id == owner, PhotoRow.sha1 == sha1)
-        photo = (await session.exec(query)).first()
+        photo = None
+        if sha1 is not None:
+            ours = select(VersionRow.id).where(VersionRow.owner_id == owner, VersionRow.sha1 == sha1)
+            if (await session.exec(ours)).first() is not None:
+                return Outcome(IntakeState.SKIPPED, Skip.OURS)
+            query = select(PhotoRow).where(PhotoRow.owner_id == owner, PhotoRow.sha1 == sha1)
+            photo = (await session.exec(query)).first()
+            if photo is None and (companion := await companions.find_by_sha1(session, owner, sha1)):
+                # It came with a photo from a hot folder.
+                row, file_name = companion
+                row.immich_asset_id = row.immich_asset_id or asset.id or None
+                session.add(row)
+                return Outcome(IntakeState.SKIPPED, words_of(Kind(row.kind), file_name))
         if photo is None:
-            return None
+            verdict = judge(traits, rules)
+            if verdict.take is False:
+                return Outcome(IntakeState.SKIPPED, verdict.reason)
+            return Outcome(IntakeState.SEEN, verdict=verdict)
         if photo.immich_asset_id != asset.id:
             # Immich holds no two assets of a user with the same bytes: an asset known before is gone.
             photo.immich_asset_id = asset.id or None
@@ -208,3 +296,40 @@ class Noticing:
         photo.connection_id = photo.connection_id or self._connection.id
         session.add(photo)
         return Outcome(IntakeState.FETCHED, sha256=photo.sha256)
+
+
+def new_row(connection: Connection, asset: Asset, by: str) -> AssetRow:
+    """The row of an asset that nothing was known of; `by` is how it was noticed."""
+    return AssetRow(
+        owner_id=connection.owner_id,
+        connection_id=connection.row_id,
+        asset_id=asset.id or "",
+        sha1=sha1_of(asset),
+        file_name=asset.original_file_name or "",
+        created_at=moment(asset.created_at),
+        file_created_at=moment(asset.file_created_at),
+        library_id=asset.library_id or None,
+        noticed_by=by,
+    )
+
+
+def note_verdict(row: AssetRow, verdict: Verdict | None) -> None:
+    """Write what the rules chose for an asset into its row."""
+    row.mode = verdict.mode if verdict else None
+    row.preset = verdict.preset if verdict else None
+    row.preset_strength = verdict.preset_strength if verdict else None
+    row.allowed = list(verdict.allowed) if verdict else []
+
+
+def _may_be_taken(row: AssetRow | None) -> bool:
+    """Whether anything is still to be decided about the asset."""
+    return row is None or (row.state is IntakeState.SKIPPED and may_change(row.reason))
+
+
+def _filter(
+    visibility: Visibility, after: datetime, before: datetime, watch_from: datetime, *, updated: bool
+) -> SearchFilter:
+    if updated:
+        # What came in earlier is not taken: a change of the whole library must not be read through.
+        return SearchFilter(visibility, updated_after=after, updated_before=before, created_after=watch_from)
+    return SearchFilter(visibility, created_after=after, created_before=before)

@@ -9,10 +9,10 @@ Every step reads first, so repeating it after a crash at any point changes nothi
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from immich_py_client.models import Asset, Stack
 
@@ -22,6 +22,7 @@ from immich_sidecar.immich.api import Api
 #: How often reading and acting is repeated where Immich fails or somebody else was faster.
 ATTEMPTS = 5
 _FIRST_WAIT_SECONDS = 0.2
+_T = TypeVar("_T")
 
 
 class WantPrimary(StrEnum):
@@ -56,11 +57,12 @@ class _Found:
 
 
 class Stacker:
-    """Stacks assets of one user, one after the other."""
+    """Stacks assets of one user, one after the other: photos of one burst are published at the same time."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        # Parallel requests that name one primary make Immich fail.
+        # Parallel requests that name one primary make Immich fail, and which stack a photo is in is only known once
+        # it was read. Waiting for a second try is done outside of it.
         self._turn = asyncio.Lock()
 
     async def stack(
@@ -72,28 +74,65 @@ class Stacker:
         primary_before: str | None,
         our_ids: frozenset[str],
         stacked_before: bool,
+        earlier_ids: frozenset[str] = frozenset(),
+        standing_id: str | None = None,
     ) -> StackResult:
         """See `Publisher.stack`."""
         ours = our_ids | {version_id}
-        async with self._turn:
-            for attempt in range(1, ATTEMPTS + 1):
-                try:
-                    stack = await self._joined(original_id, version_id, want_primary, stacked_before)
-                    if stack is None:
-                        return StackResult(None, primary_before, None)
-                    return await self._arranged(
-                        stack, original_id, version_id, want_primary, before=primary_before, ours=ours
-                    )
-                except (ImmichServerError, _ChangedError):
-                    if attempt == ATTEMPTS:
-                        raise
-                # Immich failed, or the stack was changed between reading and acting: look again.
-                wait = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
-                await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # no secret
+
+        async def arrange() -> StackResult:
+            stack = await self._joined(original_id, version_id, want_primary, stacked_before, earlier_ids)
+            if stack is None:
+                return StackResult(None, primary_before, None)
+            return await self._arranged(
+                *(stack, original_id, version_id, want_primary),
+                before=primary_before,
+                ours=ours,
+                standing_id=standing_id,
+            )
+
+        return await self._repeated(arrange)
+
+    async def make_way(self, asset_id: str, instead_id: str) -> None:
+        """Put another asset on top of the stack that this one is on top of: `instead_id`, or whoever is there.
+
+        Before an asset goes to the trash: Immich hides a whole stack while its primary is there.
+        """
+
+        async def make() -> None:
+            try:
+                stack = await self._stack_of(await self._api.asset(asset_id))
+            except ImmichGoneError:
+                return
+            if stack is None or stack.primary != asset_id:
+                return
+            others = sorted(stack.members - {asset_id})
+            if others:
+                await self._change(self._api.set_primary(stack.id, instead_id if instead_id in others else others[0]))
+
+        await self._repeated(make)
+
+    async def _repeated(self, act: Callable[[], Awaitable[_T]]) -> _T:
+        """Read and act, one at a time, until it comes off."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with self._turn:
+                    return await act()
+            except (ImmichServerError, _ChangedError):
+                if attempt == ATTEMPTS:
+                    raise
+            # Immich failed, or the stack was changed between reading and acting: look again.
+            wait = _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
+            await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # no secret
         raise AssertionError
 
     async def _joined(
-        self, original_id: str, version_id: str, want_primary: WantPrimary, stacked_before: bool
+        self,
+        original_id: str,
+        version_id: str,
+        want_primary: WantPrimary,
+        stacked_before: bool,
+        earlier_ids: frozenset[str],
     ) -> _Found | None:
         """The stack that holds both, made or joined where that is still to be done."""
         original = await self._api.asset(original_id)
@@ -119,6 +158,8 @@ class Stacker:
         if await self._stack_of(version) is not None:
             # Its owner put it elsewhere; joining would merge the two stacks.
             return None
+        if await self._were_taken_apart(stack, earlier_ids):
+            return None
         if stack is None:
             top_first = [version_id, original_id] if want_primary is WantPrimary.OURS else [original_id, version_id]
             made = _read(await self._api.make_stack(top_first))
@@ -129,6 +170,18 @@ class Stacker:
             raise _ChangedError(f"Could not stack asset {version_id}: the stack changed meanwhile; it is tried again")
         return joined
 
+    async def _were_taken_apart(self, stack: _Found | None, earlier_ids: frozenset[str]) -> bool:
+        """Whether the owner keeps earlier versions out of the original's stack: a newer one then stays out, too."""
+        if stack is not None and stack.members & earlier_ids:
+            return False
+        for asset_id in sorted(earlier_ids):
+            try:
+                if not (await self._api.asset(asset_id)).is_trashed:
+                    return True
+            except ImmichGoneError:
+                continue
+        return False
+
     async def _arranged(
         self,
         stack: _Found,
@@ -138,6 +191,7 @@ class Stacker:
         *,
         before: str | None,
         ours: frozenset[str],
+        standing_id: str | None,
     ) -> StackResult:
         """Put the wanted asset on top where that is ours to do."""
         # Somebody else's choice replaces what was stored; while ours is on top, the stored one counts.
@@ -147,9 +201,18 @@ class Stacker:
             wanted = version_id
         elif want_primary is WantPrimary.RESTORE and stack.primary in ours:
             wanted = next((id_ for id_ in (before, original_id) if id_ in stack.members), stack.primary)
+            if standing_id in stack.members and await self._is_there(standing_id):
+                wanted = standing_id
         if wanted != stack.primary:
             await self._change(self._api.set_primary(stack.id, wanted))
         return StackResult(stack.id, before, wanted)
+
+    async def _is_there(self, asset_id: str) -> bool:
+        """Whether an asset can be on top: Immich hides a whole stack while its primary is in the trash."""
+        try:
+            return not (await self._api.asset(asset_id)).is_trashed
+        except ImmichGoneError:
+            return False
 
     async def _stack_of(self, asset: Asset) -> _Found | None:
         """The stack that an asset is in.

@@ -1,22 +1,33 @@
-"""How calls reach Immich: one HTTP client per key, errors of one hierarchy, the server's clock, checked uploads."""
+"""How calls reach Immich: one HTTP client per login, errors of one hierarchy, the server's clock, checked uploads."""
 
 import hashlib
 import io
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import httpx
-from immich_py_client import AuthenticatedClient
+from immich_py_client import AuthenticatedClient, Client
 
 from immich_sidecar import __version__
-from immich_sidecar.errors import ImmichError, ImmichRefusedError, IntegrityError, SettingsError
-from immich_sidecar.immich.compatibility import error_of, error_of_transport
+from immich_sidecar.errors import (
+    ImmichCredentialsError,
+    ImmichError,
+    ImmichRefusedError,
+    IntegrityError,
+    SettingsError,
+)
+from immich_sidecar.immich.compatibility import Credential, error_of, error_of_transport
+
+#: Told how many bytes of a file went over the wire so far, and how many there are; 0 where that is not known.
+#: It is called for each chunk: who listens takes care not to do too much.
+Progress = Callable[[int, int], None]
 
 #: Seconds to wait for a connection, and for the next bytes of an answer.
 CONNECT_SECONDS = 10
@@ -27,34 +38,68 @@ UPLOAD_READ_SECONDS = 300
 KEEPALIVE_SECONDS = 4
 
 _METHODS_SAFE_TO_REPEAT = {"get", "put", "head"}
+_LONGEST_USER_AGENT = 300
 
 
 class Transport:
-    """The connections to one Immich with one API key. Everything raises errors of `ImmichError`.
+    """The connections to one Immich with one login, or none. Everything raises errors of `ImmichError`.
+
+    Neither key nor token stands in an error, and cookies that Immich sets are not kept: one would win over the key.
 
     Parameters
     ----------
     url
         Address of the server without `/api`.
     key
-        The API key.
+        The API key; without it and without a token only what is open to all can be called.
+    session_token
+        The token of a user's session in Immich, instead of a key.
+    user_agent
+        What the user's browser calls itself: Immich shows it in the user's list of devices.
     """
 
-    def __init__(self, url: str, key: str) -> None:
-        if not key or not key.isascii() or not key.isprintable() or " " in key:
+    def __init__(
+        self, url: str, key: str | None = None, *, session_token: str | None = None, user_agent: str | None = None
+    ) -> None:
+        if key is not None and session_token is not None:
+            raise ValueError("a key or a token of a session, not both")
+        if key is not None and not _fits_a_header(key):
             raise SettingsError("IMMICH_API_KEY=(hidden): not allowed; allowed: the letters and digits Immich showed")
+        if session_token is not None and not _fits_a_header(session_token):
+            raise ImmichCredentialsError("Could not sign in with the cookie of Immich: it is no token of a session")
         self.url = url
+        #: What the calls are made with.
+        self.credential = (
+            Credential.KEY if key is not None else Credential.SESSION if session_token is not None else Credential.NONE
+        )
+        #: Immich's version; None until it was asked for.
+        self.server_version: tuple[int, int, int] | None = None
         #: How far Immich's clock is ahead of ours; None until it answered with a date.
         self.clock_offset: timedelta | None = None
-        self._client = AuthenticatedClient(
-            base_url=f"{url}/api",
-            token=key,
-            prefix="",
-            auth_header_name="x-api-key",
-            headers={"User-Agent": f"immich-sidecar/{__version__}", "Accept": "application/json"},
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=None),
-            httpx_args={"limits": httpx.Limits(max_connections=16, keepalive_expiry=KEEPALIVE_SECONDS)},
-        )
+        self._client = self._make_client(key, session_token, _one_line(user_agent or ""))
+
+    def _make_client(self, key: str | None, session_token: str | None, user_agent: str) -> AuthenticatedClient | Client:
+        base_url = f"{self.url}/api"
+        headers = {"User-Agent": user_agent or f"immich-sidecar/{__version__}", "Accept": "application/json"}
+        timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=None)
+        httpx_args = {"limits": httpx.Limits(max_connections=16, keepalive_expiry=KEEPALIVE_SECONDS)}
+        client: AuthenticatedClient | Client
+        if self.credential is Credential.NONE:
+            client = Client(base_url=base_url, headers=headers, timeout=timeout, httpx_args=httpx_args)
+        else:
+            client = AuthenticatedClient(
+                base_url=base_url,
+                token=key or session_token or "",
+                prefix="",
+                auth_header_name="x-api-key" if self.credential is Credential.KEY else "x-immich-user-token",
+                headers=headers,
+                timeout=timeout,
+                httpx_args=httpx_args,
+            )
+        # The setter takes a jar as it is, and this one lets no domain in.
+        jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        client.get_async_httpx_client().cookies = jar
+        return client
 
     async def close(self) -> None:
         """Close the connections."""
@@ -75,8 +120,12 @@ class Transport:
         return self._parse(operation, response, tried)
 
     async def send_file(self, operation: ModuleType, *, tried: str, **named: Any) -> Any:
-        """Make a call whose body is a form with a file, streamed; give its parsed answer."""
+        """Make a call whose body is a form with files, streamed; give its parsed answer.
+
+        Texts go before files, whichever order the generated client has: Immich judges a file by what it has read.
+        """
         request = operation._get_kwargs(**named)
+        request["files"] = sorted(request["files"], key=lambda part: part[1][0] is not None)
         # The generated boundary is fixed, and a file may contain it.
         del request["headers"]["Content-Type"]
         request["timeout"] = httpx.Timeout(UPLOAD_READ_SECONDS, connect=CONNECT_SECONDS, write=READ_SECONDS, pool=None)
@@ -84,9 +133,11 @@ class Transport:
         return self._parse(operation, response, tried)
 
     @asynccontextmanager
-    async def streaming(self, operation: ModuleType, *arguments: Any, tried: str) -> AsyncIterator[httpx.Response]:
+    async def streaming(
+        self, operation: ModuleType, *arguments: Any, tried: str, **named: Any
+    ) -> AsyncIterator[httpx.Response]:
         """Make a call whose answer is read piece by piece, as it was sent."""
-        request = operation._get_kwargs(*arguments)
+        request = operation._get_kwargs(*arguments, **named)
         request["headers"] = {"Accept": "*/*", "Accept-Encoding": "identity"}
         answered = False
         try:
@@ -95,7 +146,7 @@ class Transport:
                 self._note_clock(response)
                 if not response.is_success:
                     await response.aread()
-                    if refusal := error_of(response, tried):
+                    if refusal := error_of(response, tried, self.credential):
                         raise refusal
                 yield response
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -116,7 +167,7 @@ class Transport:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _transport_error(error, tried, transferring=transferring) from error
         self._note_clock(response)
-        if refusal := error_of(response, tried):
+        if refusal := error_of(response, tried, self.credential):
             raise refusal
         return response
 
@@ -141,6 +192,15 @@ class Transport:
         self.clock_offset = date - datetime.now(UTC)
 
 
+def _fits_a_header(secret: str) -> bool:
+    return bool(secret) and secret.isascii() and secret.isprintable() and " " not in secret
+
+
+def _one_line(text: str) -> str:
+    """A text that others chose as it may stand in a header."""
+    return "".join(letter for letter in text if letter.isascii() and letter.isprintable())[:_LONGEST_USER_AGENT].strip()
+
+
 def _transport_error(error: Exception, tried: str, *, transferring: bool) -> ImmichError:
     if isinstance(error, httpx.HTTPError):
         return error_of_transport(error, tried, transferring=transferring)
@@ -150,16 +210,17 @@ def _transport_error(error: Exception, tried: str, *, transferring: bool) -> Imm
 class CheckedFile(io.RawIOBase):
     """A file that is read once, and whose end is only given away if its bytes have the SHA-1 they should have."""
 
-    def __init__(self, path: Path, sha1: str) -> None:
+    def __init__(self, path: Path, sha1: str, on_bytes: Progress | None = None) -> None:
         super().__init__()
         self._path = path
         self._sha1 = sha1
+        self._on_bytes = on_bytes
         self._digest = hashlib.sha1(usedforsecurity=False)
         try:
             self._file = path.open("rb")
         except OSError as error:
             raise IntegrityError(f"Could not read {path} to upload it: {error}") from error
-        self._left = os.fstat(self._file.fileno()).st_size
+        self._size = self._left = os.fstat(self._file.fileno()).st_size
 
     def fileno(self) -> int:
         return self._file.fileno()
@@ -174,6 +235,8 @@ class CheckedFile(io.RawIOBase):
         changed = not chunk and self._left
         if changed or (not self._left and self._digest.hexdigest() != self._sha1.lower()):
             raise IntegrityError(f"{self._path} is not the file it was when it was stored; `verify` knows more")
+        if self._on_bytes is not None and chunk:
+            self._on_bytes(self._size - self._left, self._size)
         return chunk
 
     def close(self) -> None:

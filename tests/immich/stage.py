@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -86,10 +87,27 @@ class Library:
         return [path for path in (self.layout.data_dir / "cache" / "incoming").rglob("*") if path.is_file()]
 
 
+#: A database without rows, so that not every test makes all tables anew.
+_EMPTY: dict[str, bytes] = {}
+
+
+async def _empty_database() -> bytes:
+    if "made" not in _EMPTY:
+        with TemporaryDirectory() as folder:
+            database = Database(Path(folder) / "empty.db")
+            await database.open()
+            await database.close()
+            _EMPTY["made"] = (Path(folder) / "empty.db").read_bytes()
+    return _EMPTY["made"]
+
+
 @asynccontextmanager
 async def open_library(folder: Path) -> AsyncIterator[Library]:
     layout = Layout(folder)
     database = Database(layout.database)
+    layout.database.parent.mkdir(parents=True, exist_ok=True)
+    if not layout.database.exists():
+        layout.database.write_bytes(await _empty_database())
     await database.open()
     events = EventLog(database)
     space = Space(folder, 0)

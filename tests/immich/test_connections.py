@@ -9,6 +9,7 @@ import pytest
 from immich_sidecar.errors import SettingsError
 from immich_sidecar.immich.compatibility import NEEDED_PERMISSIONS
 from immich_sidecar.immich.connections import Connection, ConnectionState
+from immich_sidecar.immich.publish import Publisher
 from immich_sidecar.library.tables import EventRow
 from tests.immich.stage import Library, connect
 from tests.immich_server import ImmichServer, User
@@ -20,7 +21,7 @@ async def test_a_key_that_may_everything(immich: ImmichServer, ada: User, key: s
     await connection.close()
     assert check.ok
     assert check.message is None
-    assert (check.version, check.user_id, check.user_name) == ("3.1.0", ada.id, "Ada")
+    assert (check.version, check.user_id, check.user_name) == (str(immich.dialect), ada.id, "Ada")
     assert check.missing_permissions == ()
     assert check.server_time is not None
     assert abs(check.server_time - datetime.now(UTC)) < timedelta(seconds=5)
@@ -99,11 +100,11 @@ async def test_maintenance_is_away_and_not_gone(immich: ImmichServer, key: str) 
 @pytest.mark.parametrize(
     ("version", "state"),
     [
-        ((2, 4, 1), ConnectionState.REFUSED),
+        ((2, 4, 1), ConnectionState.VERSION),
         ((2, 5, 0), ConnectionState.OK),
         ((2, 7, 5), ConnectionState.OK),
         ((3, 2, 2), ConnectionState.OK),
-        ((4, 0, 0), ConnectionState.REFUSED),
+        ((4, 0, 0), ConnectionState.VERSION),
     ],
 )
 async def test_versions(immich: ImmichServer, key: str, version: tuple[int, int, int], state: ConnectionState) -> None:
@@ -213,3 +214,21 @@ async def test_an_idle_connection_that_immich_closed_costs_nothing(immich: Immic
     immich.lose_answer_next("/users/me")
     assert (await connection.check()).ok
     await connection.close()
+
+
+async def test_an_immich_that_is_away_takes_no_permission_away(
+    immich: ImmichServer, key: str, library: Library
+) -> None:
+    connection = connect(immich, key)
+    publisher = Publisher(connection, library.database)
+    await connection.refresh(library.database)
+    assert publisher.may("album.read")
+    immich.maintenance = True
+    assert (await connection.refresh(library.database)).state is ConnectionState.AWAY
+    assert publisher.may("album.read"), "what is under way must not skip what it needs it for"
+    again = connect(immich, key)
+    assert not Publisher(again, library.database).may("album.read")
+    await again.prepare(library.database)
+    assert Publisher(again, library.database).may("album.read"), "nor a restart"
+    await connection.close()
+    await again.close()

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from PIL import ExifTags, Image
 
 from immich_sidecar.errors import (
     ImmichAwayError,
     ImmichCredentialsError,
     ImmichGoneError,
+    ImmichServerError,
     IntegrityError,
 )
+from immich_sidecar.immich import fetching, marks, noticing
 from immich_sidecar.immich import intake as intake_module
-from immich_sidecar.immich import marks, noticing
 from immich_sidecar.immich.connections import Connection
 from immich_sidecar.immich.intake import ImmichIntake
 from immich_sidecar.immich.noticing import Noticing
@@ -244,24 +247,49 @@ async def test_a_photo_of_the_hot_folder_is_linked_and_not_taken_twice(
     assert not downloads(immich)
 
 
-async def test_it_waits_until_immich_has_read_the_file(
+async def test_a_photo_is_taken_before_immich_has_read_it_and_looked_at_again_later(
+    immich: ImmichServer, ada: User, library: Library, taker: ImmichIntake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "READING_SECONDS", 0.05)
+    immich.hold_processing()
+    asset = immich.add_asset(ada, picture(), "fresh.jpg", ready=False, file_created_at=TAKEN)
+    await taker.tick()
+    (photo,) = await library.photos()
+    # The file says nothing, so what the uploader said counts.
+    assert photo.captured_at == TAKEN
+    with pytest.raises(ImmichServerError, match="still reading"):
+        await taker.look_again(photo)
+    # Reading it, Immich finds the moving part.
+    asset.live_photo_video_id = "af9ba5d5-7c49-4ec5-8c2e-9b6c1e1c4b7a"
+    assert await taker.look_again(photo) == Skip.LIVE_PHOTO
+    asset.live_photo_video_id = None
+    immich.go_on_processing()
+    await immich.settled()
+    assert await taker.look_again(photo) is None
+    immich.trash(asset)
+    assert await taker.look_again(photo) == Skip.TRASHED
+    immich.delete(asset)
+    with pytest.raises(ImmichGoneError):
+        await taker.look_again(photo)
+
+
+async def test_the_date_in_the_file_wins_over_what_the_uploader_said(
     immich: ImmichServer, ada: User, library: Library, taker: ImmichIntake
 ) -> None:
     immich.hold_processing()
-    asset = immich.add_asset(ada, picture(), "fresh.jpg", ready=False)
-    await taker.tick(patience=0)
-    assert [row.state for row in await library.assets()] == [IntakeState.SEEN]
-    assert not downloads(immich)
-    # Reading it, Immich finds the moving part.
-    asset.live_photo_video_id = "af9ba5d5-7c49-4ec5-8c2e-9b6c1e1c4b7a"
-    immich.go_on_processing()
-    await immich.settled()
-    await taker.tick(patience=3)
-    row = await library.asset("fresh.jpg")
-    assert (row.state, row.reason, row.attempts) == (IntakeState.SKIPPED, Skip.LIVE_PHOTO, 0)
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif).update(
+        {ExifTags.Base.DateTimeOriginal: "2021:03:04 05:06:07", ExifTags.Base.OffsetTimeOriginal: "+00:00"}
+    )
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(buffer, "JPEG", exif=exif)
+    immich.add_asset(ada, buffer.getvalue(), "dated.jpg", ready=False, file_created_at=TAKEN)
+    await taker.tick()
+    (photo,) = await library.photos()
+    assert photo.captured_at == datetime(2021, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
-async def test_what_immich_never_reads_is_taken_after_a_while(
+async def test_what_immich_never_reads_is_published_after_a_while(
     immich: ImmichServer, ada: User, key: str, library: Library
 ) -> None:
     immich.hold_processing()
@@ -271,9 +299,11 @@ async def test_what_immich_never_reads_is_taken_after_a_while(
     await connection.refresh(library.database)
     immich.add_asset(ada, picture(), "stuck.jpg", ready=False)
     set_clock(immich, timedelta(0))
-    await library.taker(connection).tick(patience=0)
+    taker = library.taker(connection)
+    await taker.tick()
+    (photo,) = await library.photos()
+    assert await taker.look_again(photo) is None
     await connection.close()
-    assert len(await library.photos()) == 1
 
 
 async def test_rubbish_fails_with_its_reason_and_is_not_tried_again(
@@ -331,12 +361,12 @@ async def test_after_eight_attempts_it_is_given_up_until_asked_for(
     immich: ImmichServer, ada: User, library: Library, taker: ImmichIntake
 ) -> None:
     immich.add_asset(ada, picture(), "photo.jpg")
-    immich.answer_next("/original$", 500, {"message": "Internal server error"}, times=intake_module.ATTEMPTS)
-    for _ in range(intake_module.ATTEMPTS + 1):
+    immich.answer_next("/original$", 500, {"message": "Internal server error"}, times=fetching.ATTEMPTS)
+    for _ in range(fetching.ATTEMPTS + 1):
         await taker.tick(patience=0)
         await due_at_once(library, "photo.jpg")
     row = await library.asset("photo.jpg")
-    assert (row.state, row.attempts) == (IntakeState.FAILED, intake_module.ATTEMPTS)
+    assert (row.state, row.attempts) == (IntakeState.FAILED, fetching.ATTEMPTS)
     assert "500" in (row.reason or "")
     assert await taker.retry_failed() == 1
     await taker.tick(patience=0)
@@ -344,7 +374,7 @@ async def test_after_eight_attempts_it_is_given_up_until_asked_for(
 
 
 def test_waiting_doubles_up_to_an_hour() -> None:
-    waits = [intake_module._wait(n).total_seconds() for n in range(1, 14)]
+    waits = [fetching._wait(n).total_seconds() for n in range(1, 14)]
     for wait, middle in zip(waits, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600], strict=True):
         assert middle * 0.8 <= wait <= middle * 1.2
 
@@ -563,7 +593,7 @@ async def test_a_long_absence_is_caught_up_piece_by_piece(
     for n in range(100):
         growing.add(start + timedelta(hours=24 * n, minutes=1))
     searcher = Noticing(connection, library.database, page=20)
-    real = connection.api.search
+    real = connection.api.search_assets
     calls = 0
 
     async def fails_late(*arguments: Any, **named: Any) -> Any:
@@ -573,7 +603,7 @@ async def test_a_long_absence_is_caught_up_piece_by_piece(
             raise ImmichAwayError("gone")
         return await real(*arguments, **named)
 
-    monkeypatch.setattr(connection.api, "search", fails_late)
+    monkeypatch.setattr(connection.api, "search_assets", fails_late)
     with pytest.raises(ImmichAwayError):
         await searcher.poll()
     known = len(await library.assets())

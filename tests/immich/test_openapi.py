@@ -15,6 +15,7 @@ from immich_py_client.api.assets import upload_asset
 from immich_py_client.models import AssetUpload
 from immich_py_client.types import File
 
+from immich_sidecar.immich.compatibility import FEATURES, NEEDED_PERMISSIONS
 from tests.immich_server import ImmichServer
 from tests.immich_server.specs import VERSIONS, Json, official, operations, ours, reduced
 
@@ -22,11 +23,29 @@ from tests.immich_server.specs import VERSIONS, Json, official, operations, ours
 ALLOWED = {
     ("3.1.0", "uploadAsset.request.deviceAssetId: unknown"): "gone in 3.x, ignored there; 2.x demands it",
     ("3.1.0", "uploadAsset.request.deviceId: unknown"): "gone in 3.x, ignored there; 2.x demands it",
+    ("3.1.0", "getAllAlbums.200[].ownerId: unknown"): "3.x names the owner among the users of the album instead",
+    ("3.1.0", "getAlbumInfo.200.ownerId: unknown"): "3.x names the owner among the users of the album instead",
+    ("3.1.0", "createAlbum.201.ownerId: unknown"): "3.x names the owner among the users of the album instead",
     **{
-        (version, "uploadAsset.request.metadata: string, not array"): "a form field carries JSON as text"
+        (version, f"uploadAsset.request.{field}"): "a form carries texts"
         for version in VERSIONS
+        for field in ("metadata: string, not array", "isFavorite: string, not boolean")
+    },
+    **{
+        (version, f"{operation}.request.rating: may not be null"): "left out before 2.6, which cannot take it away"
+        for version in ("2.5.6",)
+        for operation in ("updateAsset", "updateAssets")
     },
 }
+
+#: Operations that came with a version, or whose older namesakes are of another kind and never called.
+SINCE = dict.fromkeys(
+    (
+        *("searchWorkflows", "createWorkflow", "getWorkflow"),
+        *("updateWorkflow", "deleteWorkflow", "getWorkflowTriggers"),
+    ),
+    "3.1.0",
+)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -35,6 +54,8 @@ def test_every_operation_and_field_exists_in_immich(version: str) -> None:
     known = operations(theirs)
     found = []
     for name, (method, path, operation) in operations(mine).items():
+        if name in SINCE and VERSIONS.index(version) < VERSIONS.index(SINCE[name]):
+            continue
         if name not in known or known[name][:2] != (method, path):
             found.append(f"{name}: no {method.upper()} {path}")
             continue
@@ -62,18 +83,58 @@ def test_a_wrong_field_is_noticed() -> None:
     }
 
 
-def test_nothing_is_required_of_a_response_and_every_call_but_the_public_ones_needs_the_key() -> None:
+def test_every_call_but_the_public_ones_needs_a_key_or_a_session() -> None:
     document = ours()
-    assert document["security"] == [{"api_key": []}]
-    scheme = document["components"]["securitySchemes"]["api_key"]
-    assert scheme == {"type": "apiKey", "in": "header", "name": "x-api-key"}
+    assert document["security"] == [{"api_key": []}, {"session": []}]
+    assert document["components"]["securitySchemes"] == {
+        "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+        "session": {"type": "apiKey", "in": "header", "name": "x-immich-user-token"},
+    }
     open_to_all = {name for name, (_, _, operation) in operations(document).items() if "security" in operation}
-    assert open_to_all == {"pingServer", "getServerVersion", "getServerConfig", "getServerFeatures"}
+    assert open_to_all == {
+        "pingServer",
+        "getServerVersion",
+        "getServerConfig",
+        "getServerFeatures",
+        "getSupportedMediaTypes",
+        "login",
+    }
 
 
-def test_what_could_delete_or_change_an_original_is_not_in_the_client() -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_we_say_is_open_to_all_is(version: str) -> None:
+    theirs = operations(official(version))
+    for name, (_, _, operation) in operations(ours()).items():
+        if "security" in operation:
+            assert theirs[name][2]["x-immich-permission"] is None, name
+
+
+def test_what_could_destroy_an_original_is_not_in_the_client() -> None:
     names = set(operations(ours()))
-    assert not names & {"deleteAssets", "updateAsset", "updateAssets", "replaceAsset", "editAsset", "emptyTrash"}
+    assert not names & {
+        *("replaceAsset", "emptyTrash", "restoreTrash", "deleteStacks", "deleteAlbum", "deleteTag", "deletePerson"),
+        *("deleteBulkAssetMetadata", "updateAlbumInfo", "deleteAssetFile", "deleteDuplicates", "updateConfig"),
+    }
+
+
+def test_only_permissions_that_a_feature_names_can_be_asked_for() -> None:
+    named = {*NEEDED_PERMISSIONS, *(item for feature in FEATURES.values() for item in feature.permissions)}
+    assert set(ours()["components"]["schemas"]["Permission"]["enum"]) == named
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_operation_needs_a_permission_that_a_feature_names(version: str) -> None:
+    #: Operations for which a key needs nothing, or `all`; what a session alone may do is not a feature.
+    without = {"getMyApiKey", "getWorkflowTriggers", "login", "logout", "validateAccessToken", "createNotification"}
+    of_sessions = {"apiKey.create", "apiKey.read", "apiKey.update"}
+    named = {*NEEDED_PERMISSIONS, *(item for feature in FEATURES.values() for item in feature.permissions)}
+    wanted = operations(ours())
+    for name, (_, _, operation) in operations(official(version)).items():
+        permission = operation["x-immich-permission"]
+        if permission is None:
+            assert name in without or "security" in wanted[name][2], name
+        else:
+            assert permission in named | of_sessions, name
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -130,6 +191,8 @@ class Comparison:
         if (own := mine["type"]) != theirs["type"] and (own, theirs["type"]) != ("integer", "number"):
             yield f"{place}: {own}, not {theirs['type']}"
             return
+        if mine.get("nullable") and not theirs.get("nullable"):
+            yield f"{place}: may not be null"
         if not set(mine.get("enum", [])) <= set(theirs.get("enum", mine.get("enum", []))):
             yield f"{place}: values that Immich does not know"
         if "enum" in theirs and "enum" not in mine:
@@ -173,7 +236,9 @@ class Comparison:
                 yield from self._response(f"{place}.{name}", schema, known[name])
 
     def _resolved(self, schema: Json, document: Json) -> Json:
-        """The schema with its reference, or its `allOf` of one, followed."""
+        """The schema with its reference, or its `allOf` of one, followed, and its alternatives as one."""
+        if "anyOf" in schema:
+            return self._any([self._resolved(item, document) for item in schema["anyOf"]], document)
         if "allOf" in schema:
             (only,) = schema["allOf"]
             return {**self._resolved(only, document), **{k: v for k, v in schema.items() if k != "allOf"}}
@@ -183,6 +248,20 @@ class Comparison:
         for part in schema["$ref"].removeprefix("#/").split("/"):
             target = target[part]
         return self._resolved(target, document)
+
+    def _any(self, alternatives: list[Json], document: Json) -> Json:
+        """A schema that has what any of the alternatives has and demands what all of them do."""
+        result: Json = {"type": alternatives[0]["type"]}
+        if enums := [item["enum"] for item in alternatives if "enum" in item]:
+            result["enum"] = [value for values in enums for value in values]
+        if result["type"] == "object":
+            result["required"] = sorted(set.intersection(*(set(item.get("required", [])) for item in alternatives)))
+            fields: dict[str, list[Json]] = {}
+            for item in alternatives:
+                for name, schema in item.get("properties", {}).items():
+                    fields.setdefault(name, []).append(self._resolved(schema, document))
+            result["properties"] = {name: self._any(schemas, document) for name, schemas in fields.items()}
+        return result
 
 
 class Watched(io.BytesIO):

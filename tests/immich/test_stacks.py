@@ -304,3 +304,89 @@ async def test_another_users_assets_cannot_be_stacked(immich: ImmichServer, shel
     with pytest.raises(ImmichError):
         await shelf.publisher.stack(theirs.id, shelf["v1"], want_primary="keep", primary_before=None)
     assert shelf.stack_of("v1") == []
+
+
+async def test_the_user_merges_our_stack_into_a_burst(immich: ImmichServer, shelf: Shelf) -> None:
+    first = await shelf.stack("ours")
+    for name in ("b", "c"):
+        shelf.asset(name)
+    # The web stacks what was selected: our version was on top of a stack, and brings it along.
+    merged = immich.add_stack(*(shelf._named[name] for name in ("b", "c", "v1")))
+    result = await shelf.stack("ours", before=first.primary_before, stacked_before=True)
+    assert result.stack_id == merged.id
+    assert shelf.stack_of("original") == ["b", "c", "original", "v1"]
+    assert result.primary_before == shelf["b"]
+    # A newer version goes there, too, and leaves the user's choice on top.
+    shelf.asset("v2")
+    earlier = frozenset({shelf["v1"]})
+    await shelf.stack("ours", version="v2", before=result.primary_before, earlier_ids=earlier)
+    assert shelf.stack_of("original") == ["b", "c", "original", "v1", "v2"]
+
+
+async def test_the_user_moves_our_version_into_another_stack(immich: ImmichServer, shelf: Shelf) -> None:
+    first = await shelf.stack("keep")
+    shelf.asset("b")
+    elsewhere = immich.add_stack(shelf._named["b"], shelf._named["v1"])
+    for want in ("ours", "keep"):
+        result = await shelf.stack(want, before=first.primary_before, stacked_before=True)
+        assert result.stack_id is None
+    assert shelf.stack_of("v1") == ["b", "v1"]
+    # Its successor is not put where its owner took it from, nor into a stack that it was never in.
+    shelf.asset("v2")
+    result = await shelf.stack("ours", version="v2", earlier_ids=frozenset({shelf["v1"]}))
+    assert result.stack_id is None
+    assert shelf.stack_of("v2") == []
+    assert immich.stacks[elsewhere.id].primary_asset_id == shelf["b"]
+
+
+async def test_a_successor_is_stacked_where_nothing_is_left_that_was_taken_apart(
+    immich: ImmichServer, shelf: Shelf
+) -> None:
+    await shelf.stack("keep")
+    immich.delete(shelf._named["v1"])
+    shelf.asset("v2")
+    # On 2.7 a stack of the original alone is left, on 3.1 none: either way there is one stack in the end.
+    earlier = frozenset({"2f1c5a52-6a1c-4d6f-8f0e-8f3f0d8f7a11"})
+    result = await shelf.stack("ours", version="v2", before=shelf["original"], earlier_ids=earlier)
+    assert shelf.stack_of("original") == ["v2", "original"]
+    assert len(immich.stacks) == 1
+    assert result.stack_id in immich.stacks
+
+
+async def test_a_successor_joins_while_its_predecessor_is_in_the_trash(immich: ImmichServer, shelf: Shelf) -> None:
+    await shelf.stack("ours")
+    immich.trash(shelf._named["v1"])
+    shelf.asset("v2")
+    await shelf.stack("ours", version="v2", before=shelf["original"], earlier_ids=frozenset({shelf["v1"]}))
+    assert shelf.stack_of("original")[0] == "v2"
+    assert len(immich.stacks) == 1
+
+
+async def test_photos_stacked_by_others_at_the_same_moment(
+    immich: ImmichServer, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Immich refuses one of two stacks with one primary; what we wanted is reached all the same."""
+    monkeypatch.setattr("immich_sidecar.immich.stacks._FIRST_WAIT_SECONDS", 0.01)
+    immich.race_stacks(0.05)
+    other = shelf.publisher._api.make_stack([shelf["original"], shelf.asset("phone").id])
+    results = await asyncio.gather(shelf.stack("keep"), other, return_exceptions=True)
+    assert isinstance(results[0], StackResult)
+    assert {"original", "v1"} <= set(shelf.stack_of("v1"))
+    immich.race_stacks(0)
+
+
+async def test_making_way(immich: ImmichServer, shelf: Shelf) -> None:
+    result = await shelf.stack("ours")
+    stacker = shelf.publisher._stacker
+    writes = shelf.writes()
+    # Not on top: nothing to do. Alone, or in no stack: nothing that could be done.
+    await stacker.make_way(shelf["original"], shelf["v1"])
+    await stacker.make_way(shelf.asset("single").id, shelf["v1"])
+    await stacker.make_way("2f1c5a52-6a1c-4d6f-8f0e-8f3f0d8f7a11", shelf["v1"])
+    assert shelf.writes() == writes
+    await stacker.make_way(shelf["v1"], shelf["original"])
+    assert shelf.stack_of("v1") == ["original", "v1"]
+    assert immich.stacks[result.stack_id or ""].primary_asset_id == shelf["original"]
+    # What is in the trash cannot come on top.
+    await stacker.make_way(shelf["original"], shelf["single"])
+    assert shelf.stack_of("v1")[0] == "v1"

@@ -1,30 +1,53 @@
-"""A stand-in Immich 3.1.0 for tests and for trying the sidecar without Immich.
+"""A stand-in Immich (2.5.6, 2.7.5 or 3.1.0) for tests and for trying the sidecar without Immich.
 
-It answers as the recordings of a real 3.1.0 do (`tests/immich/test_conformance.py` holds it to them): API keys
-and permissions, uploading with deduplication, assets, download, thumbnails and their readiness, stacks,
-key-value metadata, search, albums, trash, error bodies, the 5 seconds after which an idle connection is closed.
-`python -m tests.immich_server --port 2283` runs it.
+It answers as the recordings of real servers do (`tests/immich/test_conformance.py` holds it to them): logging in, API
+keys and permissions, uploading with deduplication, assets and what a change of them does to XMP sidecars, download,
+thumbnails and their readiness, native edits, stacks, tags, key-value metadata, search, albums and whom they are shared
+with, partners, people and faces, external libraries, the trash, workflows with their webhooks, socket.io, error bodies,
+the 5 seconds after which an idle connection is closed. `python -m tests.immich_server --port 2283` runs it.
+
+`given.py` has what tests put into it, `faults.py` what can go wrong on purpose, `snapshot.py` its state as plain data.
 
 What it does not imitate:
 
-* logging in, OAuth, cookies, sessions beyond a token that a test put there; the elevated session that sees
-  locked assets; administrator routes (system configuration, queues, jobs, users, notifications);
-* tags (always an empty list; a search by tag finds nothing), people and faces, memories, maps, time buckets,
-  duplicates, smart search, native edits (`is_edited` can be set, but nothing is rendered), shared links,
-  partners, shared albums, libraries (assets of one can be put there), download archives;
-* socket.io, workflows, webhooks, plugins, the sync stream;
-* other versions than 3.1.0 (bodies of errors, visibility and dates are those of 3.1.0);
-* reading metadata beyond what Pillow gives: no XMP, no keywords, no MakerNotes, no place names, no time zone
-  from GPS; of RAW files only what Pillow can read of them as TIFF. XMP sidecars are accepted and dropped;
+* signing up, OAuth beyond refusing passwords, the elevated session that sees locked assets, shared links;
+  administrator routes but for notifications (system configuration, queues, jobs, users);
+* recognising anything in pictures: faces and people are put there, smart search looks for words of names,
+  descriptions and tags; duplicates, memories, maps, time buckets, OCR, download archives, the sync stream;
+* workflows beyond the webhook: filters and other actions are kept and not acted upon; the first generation of them
+  in Immich 2 does nothing;
+* reading metadata beyond what Pillow gives and the few fields of XMP and IPTC that `xmp.py` names: no MakerNotes,
+  no place names, no time zone from GPS, no faces in XMP, no content identifier that joins live photos by itself; of
+  RAW files only what Pillow can read of them as TIFF;
 * what a picture needs to be shown is judged by its head: a file that is damaged further in has a thumbhash
-  and no thumbnail; videos have a grey one and no size;
-* the race between parallel `POST /stacks` with one primary (order it with `answer_next(..., 500, ...)`), and
-  the race between a first extraction and a change made before it;
-* speed, storage templates, the trash's time limit.
+  and no thumbnail; videos have a grey one and no size; edits of a RAW file are made from its embedded picture;
+  faces are not moved by edits;
+* scans of external libraries (`add_external(scan=True)` is what one would find), files that go offline by
+  themselves;
+* the race between parallel `POST /stacks` with one primary, unless `race_stacks` turns it on;
+* speed, storage templates, the trash's time limit, e-mail.
 """
 
-from .records import Album, Asset, Key, Stack, User
+from .crowd import Crowd
+from .records import Album, Asset, Key, Stack, User, Workflow
 from .server import ImmichServer, Seen
+from .snapshot import Difference, Snapshot, differences
 from .upload import Upload
+from .workflows import Delivery
 
-__all__ = ["Album", "Asset", "ImmichServer", "Key", "Seen", "Stack", "Upload", "User"]
+__all__ = [
+    "Album",
+    "Asset",
+    "Crowd",
+    "Delivery",
+    "Difference",
+    "ImmichServer",
+    "Key",
+    "Seen",
+    "Snapshot",
+    "Stack",
+    "Upload",
+    "User",
+    "Workflow",
+    "differences",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from .keys import PUBLIC, Login
-from .records import VERSION, Store
+from .records import Store
 from .wire import Json, user_json
 
 
@@ -32,6 +32,11 @@ class About:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.maintenance = False
+        self.password_login = True
+        self.smart_search = False
+        #: The links that an operator set: `documentation`, `source`, `support`, `bugFeature`.
+        self.third_party: dict[str, str] = {}
+        self.external_domain = ""
         self.routes = [
             ("GET", "/server/ping", PUBLIC, self.ping),
             ("GET", "/server/version", PUBLIC, self.version),
@@ -46,14 +51,18 @@ class About:
         return web.json_response({"res": "pong"})
 
     async def version(self, request: web.Request, login: Login | None) -> web.Response:
-        major, minor, patch = VERSION
+        major, minor, patch = self._store.dialect.version
         return web.json_response({"major": major, "minor": minor, "patch": patch, "prerelease": None})
 
     async def features(self, request: web.Request, login: Login | None) -> web.Response:
         on = ["map", "reverseGeocoding", "sidecar", "search", "trash", "passwordLogin"]
         off = ["smartSearch", "facialRecognition", "duplicateDetection", "importFaces", "oauth"]
         off += ["oauthAutoLaunch", "ocr", "configFile", "email", "realtimeTranscoding"]
-        return web.json_response({**dict.fromkeys(on, True), **dict.fromkeys(off, False)})
+        features = {**dict.fromkeys(on, True), **dict.fromkeys(off, False)}
+        if not self.password_login:
+            features |= {"passwordLogin": False, "oauth": True}
+        features["smartSearch"] = self.smart_search
+        return web.json_response(features)
 
     async def config(self, request: web.Request, login: Login | None) -> web.Response:
         body: Json = {
@@ -63,7 +72,7 @@ class About:
             "oauthButtonText": "Login with OAuth",
             "isInitialized": bool(self._store.users),
             "isOnboarded": False,
-            "externalDomain": "",
+            "externalDomain": self.external_domain,
             "publicUsers": True,
             "mapDarkStyleUrl": "https://tiles.immich.cloud/v1/style/dark.json",
             "mapLightStyleUrl": "https://tiles.immich.cloud/v1/style/light.json",
@@ -76,7 +85,8 @@ class About:
         return web.json_response({"video": VIDEO, "image": IMAGE, "sidecar": SIDECAR})
 
     async def about(self, request: web.Request, login: Login) -> web.Response:
-        version = "v" + ".".join(str(part) for part in VERSION)
+        version = f"v{self._store.dialect}"
+        links = {f"thirdParty{name[0].upper()}{name[1:]}Url": link for name, link in self.third_party.items()}
         return web.json_response(
             {
                 "version": version,
@@ -90,6 +100,7 @@ class About:
                 "ffmpeg": "stand-in",
                 "libvips": "stand-in",
                 "imagemagick": "",
+                **links,
             }
         )
 

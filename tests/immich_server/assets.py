@@ -1,8 +1,8 @@
-"""Assets after their upload: reading, changing, copying properties, trash and deletion."""
+"""Assets after their upload: reading, changing, copying properties."""
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
@@ -13,36 +13,37 @@ from .problems import (
     RefusedError,
     check_id,
     date_issues,
+    expected,
     ids_issues,
     invalid,
     option_issues,
     parse_date,
+    uuid_issues,
 )
+from .processing import Processing, zone_name
 from .records import Asset, Store
-from .stacks import dissolve, leave_for_ever
-from .upload import VISIBILITIES, set_taken
+from .stacks import dissolve
+from .upload import VISIBILITIES, hide_motion_part
 from .wire import asset_json, body_of, postgres_date, whole_asset_json
 
 RATING = "Rating must be -1 (rejected), 1–5 (starred), or null (unrated); 0 is not valid"
 
 
+JOBS = ["refresh-faces", "refresh-metadata", "regenerate-thumbnail", "transcode-video"]
 CHANGEABLE = {"isFavorite", "visibility", "description", "rating", "latitude", "longitude", "dateTimeOriginal"}
 
 
 class Assets:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, processing: Processing) -> None:
         self._store = store
-        self.sidecar_delay = 0.05
-        self.deletion_delay = 0.05
+        self._processing = processing
         self.routes = [
             ("PUT", "/assets/copy", "asset.copy", self.copy),
+            ("GET", "/assets/statistics", "asset.statistics", self.statistics),
+            ("POST", "/assets/jobs", "job.create", self.run_jobs),
             ("GET", "/assets/{id}", "asset.read", self.get),
             ("PUT", "/assets/{id}", "asset.update", self.update),
             ("PUT", "/assets", "asset.update", self.update_many),
-            ("DELETE", "/assets", "asset.delete", self.delete),
-            ("POST", "/trash/restore/assets", "asset.delete", self.restore),
-            ("POST", "/trash/restore", "asset.delete", self.restore_all),
-            ("POST", "/trash/empty", "asset.delete", self.empty),
         ]
 
     async def get(self, request: web.Request, login: Login) -> web.Response:
@@ -50,50 +51,102 @@ class Assets:
         asset = self._store.require(login.user, [asset_id], "asset.read")[0]
         return web.json_response(whole_asset_json(self._store, asset))
 
+    async def statistics(self, request: web.Request, login: Login) -> web.Response:
+        query = request.query
+        if "visibility" in query and (issues := option_issues(query["visibility"], VISIBILITIES, ["visibility"])):
+            raise invalid(issues)
+        visible = [query["visibility"]] if "visibility" in query else ["timeline", "archive"]
+        trashed = query.get("isTrashed") == "true"
+        counts = {"IMAGE": 0, "VIDEO": 0}
+        for asset in self._store.all_of(login.user):
+            favorite = query.get("isFavorite", str(asset.is_favorite).lower()) == str(asset.is_favorite).lower()
+            if favorite and asset.visibility in visible and bool(asset.deleted_at) == trashed:
+                counts[asset.type] += 1
+        for crowd in self._store.assets.crowds:
+            one = crowd.make(0)
+            if crowd.owner is login.user and one.visibility in visible and not trashed:
+                counts[one.type] += crowd.left if query.get("isFavorite") != "true" else 0
+        total = sum(counts.values())
+        return web.json_response({"images": counts["IMAGE"], "videos": counts["VIDEO"], "total": total})
+
+    async def run_jobs(self, request: web.Request, login: Login) -> web.Response:
+        body = await body_of(request)
+        if issues := ids_issues(body, "assetIds") + option_issues(body.get("name"), JOBS, ["name"]):
+            raise invalid(issues)
+        for asset in self._store.require(login.user, body["assetIds"], "asset.update"):
+            if body["name"] == "refresh-metadata":
+                self._processing.read_again(asset)
+            elif body["name"] == "regenerate-thumbnail":
+                self._processing.show_again(asset)
+        return web.Response(status=204)
+
     async def update(self, request: web.Request, login: Login) -> web.Response:
         asset_id = check_id(request.match_info["id"])
         changes = await body_of(request)
         if issues := _change_issues(changes):
             raise invalid(issues)
         asset = self._store.require(login.user, [asset_id], "asset.update")[0]
+        if "livePhotoVideoId" in changes:
+            self._link(asset, changes["livePhotoVideoId"])
         self._change(asset, changes)
-        return web.json_response(asset_json(asset))
+        return web.json_response(asset_json(self._store, asset, people=True))
 
     async def update_many(self, request: web.Request, login: Login) -> web.Response:
+        """Writes every sidecar and reads every asset again, whatever was changed."""
         changes = await body_of(request)
         if issues := ids_issues(changes, "ids") + _change_issues(changes):
             raise invalid(issues)
-        for asset in self._store.require(login.user, changes["ids"], "asset.update"):
-            self._change(asset, changes)
+        assets = self._store.require(login.user, changes["ids"], "asset.update")
+        minutes = changes.get("dateTimeRelative")
+        for asset in assets:
+            if not self._change(asset, changes):
+                self._processing.write_sidecar(asset)
+            if minutes and asset.exif.get("dateTimeOriginal"):
+                moved = parse_date(asset.exif["dateTimeOriginal"]) + timedelta(minutes=minutes)
+                self._processing.set_properties(asset, dateTimeOriginal=postgres_date(moved))
+            if changes.get("visibility") == "locked":
+                for album in self._store.albums.values():
+                    album.asset_ids = [known for known in album.asset_ids if known != asset.id]
         return web.Response(status=204)
 
-    def _change(self, asset: Asset, changes: dict[str, Any]) -> None:
+    def _change(self, asset: Asset, changes: dict[str, Any]) -> bool:
+        """Whether anything was set that belongs into the sidecar."""
         asset.is_favorite = changes.get("isFavorite", asset.is_favorite)
         asset.visibility = changes.get("visibility", asset.visibility)
-        for name in ("description", "rating", "latitude", "longitude"):
-            if name in changes:
-                asset.exif[name] = changes[name]
+        names = ("description", "rating", "latitude", "longitude")
+        written = {name: changes[name] for name in names if name in changes}
         if "dateTimeOriginal" in changes:
             moment = parse_date(changes["dateTimeOriginal"])
-            offset = moment.utcoffset()
-            assert offset is not None
-            hours = round(offset.total_seconds() / 3600)
-            asset.exif["timeZone"] = f"UTC{hours:+d}" if hours else "UTC"
-            asset.exif["dateTimeOriginal"] = postgres_date(moment)
-
-            async def read_sidecar() -> None:
-                set_taken(asset, moment.astimezone(UTC), moment.replace(tzinfo=UTC))
-                asset.updated_at = self._store.now()
-
-            self._store.later(self.sidecar_delay, read_sidecar)
+            written |= {"dateTimeOriginal": postgres_date(moment), "timeZone": zone_name(moment)}
         if CHANGEABLE & changes.keys():
             asset.updated_at = self._store.now()
+        if written:
+            self._processing.set_properties(asset, **written)
+        return bool(written)
+
+    def _link(self, asset: Asset, video_id: str | None) -> None:
+        if video_id is not None:
+            hide_motion_part(self._store, asset.owner, video_id)
+        elif asset.live_photo_video_id in self._store.assets:
+            video = self._store.assets[asset.live_photo_video_id or ""]
+            video.visibility = asset.visibility
+            video.updated_at = self._store.now()
+            self._processing.show_again(video, tell=True)
+        asset.live_photo_video_id = video_id
+        asset.updated_at = self._store.now()
 
     async def copy(self, request: web.Request, login: Login) -> web.Response:
         body = await body_of(request)
         ids = [body.get("sourceId"), body.get("targetId")]
-        for name, value in zip(("sourceId", "targetId"), ids, strict=True):
-            check_id(str(value), name)
+        issues = [
+            issue
+            for name in ("sourceId", "targetId")
+            for issue in (
+                uuid_issues(body[name], [name]) if name in body else [expected("string", [name], None, missing=True)]
+            )
+        ]
+        if issues:
+            raise invalid(issues)
         source, target = self._store.require(login.user, [str(value) for value in ids], "asset.copy")
         if source is target:
             raise RefusedError(400, "Source and target id must be distinct")
@@ -114,64 +167,11 @@ class Assets:
         if body.get("favorite", True):
             target.is_favorite = source.is_favorite
             target.updated_at = self._store.now()
+        if body.get("sidecar", True) and source.sidecar is not None:
+            # Tells no socket, but starts the workflows.
+            target.sidecar = dict(source.sidecar)
+            self._processing.read_again(target)
         return web.Response(status=204)
-
-    async def delete(self, request: web.Request, login: Login) -> web.Response:
-        body = await body_of(request)
-        if issues := ids_issues(body, "ids"):
-            raise invalid(issues)
-        for asset in self._store.require(login.user, body["ids"], "asset.delete"):
-            self.trash(asset)
-            if body.get("force"):
-                self._delete_later(asset)
-        return web.Response(status=204)
-
-    def trash(self, asset: Asset) -> None:
-        asset.deleted_at = asset.updated_at = self._store.now()
-
-    def _delete_later(self, asset: Asset) -> None:
-        """A permanent deletion is a job: for a moment the asset is still there."""
-
-        async def delete() -> None:
-            self.forget(asset)
-
-        self._store.later(self.deletion_delay, delete)
-
-    def forget(self, asset: Asset) -> None:
-        """Remove an asset for ever, out of its stack and albums too."""
-        if self._store.assets.pop(asset.id, None) is None:
-            return
-        leave_for_ever(self._store, asset)
-        for album in self._store.albums.values():
-            album.asset_ids = [asset_id for asset_id in album.asset_ids if asset_id != asset.id]
-        if asset.library_id is None:
-            asset.owner.used_bytes -= asset.size
-            asset.file.unlink()
-
-    async def restore(self, request: web.Request, login: Login) -> web.Response:
-        body = await body_of(request)
-        if issues := ids_issues(body, "ids"):
-            raise invalid(issues)
-        return self._restore(self._store.require(login.user, body["ids"], "asset.delete"))
-
-    async def restore_all(self, request: web.Request, login: Login) -> web.Response:
-        return self._restore(self._trashed(login))
-
-    async def empty(self, request: web.Request, login: Login) -> web.Response:
-        trashed = self._trashed(login)
-        for asset in trashed:
-            self._delete_later(asset)
-        return web.json_response({"count": len(trashed)})
-
-    def _trashed(self, login: Login) -> list[Asset]:
-        return [asset for asset in self._store.assets.values() if asset.owner is login.user and asset.deleted_at]
-
-    def _restore(self, assets: list[Asset]) -> web.Response:
-        trashed = [asset for asset in assets if asset.deleted_at]
-        for asset in trashed:
-            asset.deleted_at = None
-            asset.updated_at = self._store.now()
-        return web.json_response({"count": len(trashed)})
 
 
 def _change_issues(changes: dict[str, Any]) -> list[Issue]:
@@ -180,6 +180,28 @@ def _change_issues(changes: dict[str, Any]) -> list[Issue]:
         issues += option_issues(changes["visibility"], VISIBILITIES, ["visibility"])
     if "dateTimeOriginal" in changes:
         issues += date_issues(changes["dateTimeOriginal"], ["dateTimeOriginal"])
-    if "rating" in changes and changes["rating"] not in (None, -1, 1, 2, 3, 4, 5):
-        issues.append({"code": "custom", "path": ["rating"], "message": RATING})
-    return issues
+    if ("latitude" in changes) != ("longitude" in changes):
+        message = "Latitude and longitude must be provided together"
+        issues.append({"code": "custom", "path": [], "message": message})
+    video_id = changes.get("livePhotoVideoId")
+    if video_id is not None:
+        issues += uuid_issues(video_id, ["livePhotoVideoId"])
+    return issues + _rating_issues(changes.get("rating"))
+
+
+def _rating_issues(rating: Any) -> list[Issue]:
+    if rating in (None, -1, 1, 2, 3, 4, 5) and not isinstance(rating, bool):
+        return []
+    if not isinstance(rating, int) or isinstance(rating, bool):
+        if isinstance(rating, float):
+            message = "Invalid input: expected int, received number"
+            return [
+                {"expected": "int", "format": "safeint", "code": "invalid_type", "path": ["rating"], "message": message}
+            ]
+        return [expected("number", ["rating"], rating)]
+    issue: Issue = {"origin": "number", "inclusive": True, "path": ["rating"]}
+    if rating > 5:
+        return [{**issue, "code": "too_big", "maximum": 5, "message": "Too big: expected number to be <=5"}]
+    if rating < -1:
+        return [{**issue, "code": "too_small", "minimum": -1, "message": "Too small: expected number to be >=-1"}]
+    return [{"code": "custom", "path": ["rating"], "message": RATING}]

@@ -49,6 +49,7 @@ class Faults:
         self._cut_upload: int | None = None
         self._cut_download: int | None = None
         self._spoil = 0
+        self._lost_webhooks = 0
 
     def answer_next(
         self,
@@ -85,6 +86,16 @@ class Faults:
     def spoil_next_download(self) -> None:
         """Send one wrong byte in the next download of an original."""
         self._spoil = 1
+
+    def lose_webhooks(self, count: int) -> None:
+        """Never send the next webhooks."""
+        self._lost_webhooks = count
+
+    def webhook_is_lost(self) -> bool:
+        if not self._lost_webhooks:
+            return False
+        self._lost_webhooks -= 1
+        return True
 
     def no_faults(self) -> None:
         """Behave again."""

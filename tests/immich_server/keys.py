@@ -7,14 +7,23 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from .problems import RefusedError, invalid, option_issues, too_small
-from .records import Key, Store, User
+from .problems import RefusedError, check_id, invalid, option_issues, too_small
+from .records import Key, Session, Store, User
 from .wire import Json, body_of, js_date
 
 #: A route that needs no login at all.
 PUBLIC = "public"
 #: A route that every key may call.
 ANY = "any"
+#: A route without a permission of its own: of keys only those with `all` may call it.
+WHOLE = "all"
+
+
+class AdminOnly(str):
+    """The permission of a route that only administrators may call."""
+
+    __slots__ = ()
+
 
 # Every permission of 3.1.0 in the order of its validation message: what, and what may be done with it.
 _VERBS = {
@@ -76,22 +85,27 @@ class Login:
 
     user: User
     key: Key | None
+    session: Session | None = None
 
 
-def who(request: web.Request, store: Store) -> Login:
-    """The login of a request; a session, if there is one, wins over a key. Raises RefusedError (401)."""
-    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+def who(request: web.Request, store: Store, *, query: bool = True) -> Login:
+    """The login of a request; a session, if there is one, wins over a key. Raises RefusedError (401).
+
+    Without `query` only headers and cookies count, as when a socket connects.
+    """
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     token = (
         request.headers.get("x-immich-user-token")
         or request.headers.get("x-immich-session-token")
-        or bearer
+        or (query and request.query.get("sessionKey"))
+        or (bearer.strip() if scheme.lower() == "bearer" else "")
         or request.cookies.get("immich_access_token")
     )
     if token:
         if token not in store.sessions:
             raise RefusedError(401, "Invalid user token")
-        return Login(store.sessions[token], None)
-    secret = request.headers.get("x-api-key") or request.query.get("apiKey")
+        return Login(store.sessions[token].user, None, store.sessions[token])
+    secret = request.headers.get("x-api-key") or (query and request.query.get("apiKey"))
     if not secret:
         raise RefusedError(401, "Authentication required")
     if secret not in store.keys:
@@ -101,7 +115,9 @@ def who(request: web.Request, store: Store) -> Login:
 
 
 def check_permission(login: Login, permission: str) -> None:
-    """Raise RefusedError (403) where the key lacks the permission of the route."""
+    """Raise RefusedError (403) where the key lacks the permission of the route, or the user is no administrator."""
+    if isinstance(permission, AdminOnly) and not login.user.is_admin:
+        raise RefusedError(403, "Forbidden")
     if login.key is None or permission == ANY or "all" in login.key.permissions:
         return
     if permission not in login.key.permissions:
@@ -115,7 +131,8 @@ def make_key(store: Store, user: User, permissions: list[str], name: str, secret
         secret=secret or secrets.token_urlsafe(32),
         permissions=list(permissions),
         user=user,
-        created_at=store.now(),
+        created_at=(now := store.now()),
+        updated_at=now,
     )
     store.keys[key.secret] = key
     return key
@@ -126,7 +143,7 @@ def key_json(key: Key) -> Json:
         "id": key.id,
         "name": key.name,
         "createdAt": js_date(key.created_at),
-        "updatedAt": js_date(key.created_at),
+        "updatedAt": js_date(key.updated_at),
         "permissions": key.permissions,
     }
 
@@ -140,6 +157,9 @@ class Keys:
             ("GET", "/api-keys/me", ANY, self.mine),
             ("GET", "/api-keys", "apiKey.read", self.every),
             ("POST", "/api-keys", "apiKey.create", self.create),
+            ("GET", "/api-keys/{id}", "apiKey.read", self.get),
+            ("PUT", "/api-keys/{id}", "apiKey.update", self.update),
+            ("DELETE", "/api-keys/{id}", "apiKey.delete", self.delete),
         ]
 
     async def mine(self, request: web.Request, login: Login) -> web.Response:
@@ -152,19 +172,56 @@ class Keys:
         keys.sort(key=lambda key: key.created_at, reverse=True)
         return web.json_response([key_json(key) for key in keys])
 
+    async def get(self, request: web.Request, login: Login) -> web.Response:
+        return web.json_response(key_json(self._own(request, login)))
+
     async def create(self, request: web.Request, login: Login) -> web.Response:
         body = await body_of(request)
-        permissions = body.get("permissions")
-        if not isinstance(permissions, list) or not permissions:
-            raise invalid([too_small(["permissions"], 1)])
-        if issues := [
-            issue
-            for index, value in enumerate(permissions)
-            for issue in option_issues(value, PERMISSIONS, ["permissions", index])
-        ]:
-            raise invalid(issues)
-        held = ["all"] if login.key is None else login.key.permissions
-        if "all" not in held and not set(permissions) <= set(held):
-            raise RefusedError(400, "Cannot grant permissions you do not have")
+        permissions = _permissions(self._store, body)
+        _check_grant(login, permissions)
         key = make_key(self._store, login.user, permissions, str(body.get("name") or "API Key"))
         return web.json_response({"secret": key.secret, "apiKey": key_json(key)}, status=201)
+
+    async def update(self, request: web.Request, login: Login) -> web.Response:
+        check_id(request.match_info["id"])
+        body = await body_of(request)
+        permissions = _permissions(self._store, body) if "permissions" in body else None
+        key = self._own(request, login)
+        if permissions is not None:
+            _check_grant(login, permissions)
+            key.permissions = permissions
+        key.name = body.get("name", key.name)
+        key.updated_at = self._store.now()
+        return web.json_response(key_json(key))
+
+    async def delete(self, request: web.Request, login: Login) -> web.Response:
+        del self._store.keys[self._own(request, login).secret]
+        return web.Response(status=204)
+
+    def _own(self, request: web.Request, login: Login) -> Key:
+        key_id = check_id(request.match_info["id"])
+        for key in self._store.keys.values():
+            if key.id == key_id and key.user is login.user:
+                return key
+        raise RefusedError(400, "API Key not found")
+
+
+def _permissions(store: Store, body: Json) -> list[str]:
+    permissions = body.get("permissions")
+    if not isinstance(permissions, list) or not permissions:
+        raise invalid([too_small(["permissions"], 1)])
+    known = store.dialect.permissions(PERMISSIONS)
+    if issues := [
+        issue
+        for index, value in enumerate(permissions)
+        for issue in option_issues(value, known, ["permissions", index])
+    ]:
+        raise invalid(issues)
+    return list(permissions)
+
+
+def _check_grant(login: Login, permissions: list[str]) -> None:
+    """A key can only give what it has itself; a session everything."""
+    held = ["all"] if login.key is None else login.key.permissions
+    if "all" not in held and not set(permissions) <= set(held):
+        raise RefusedError(400, "Cannot grant permissions you do not have")

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from .keys import Login
-from .problems import RefusedError, check_id, invalid, metadata_issues, uuid_issues
+from .problems import RefusedError, check_id, expected, invalid, metadata_issues, uuid_issues
 from .records import Asset, Store
 from .wire import Json, body_of, js_date
 
@@ -17,6 +17,7 @@ class Metadata:
         self._store = store
         self.routes = [
             ("PUT", "/assets/metadata", "asset.update", self.put_many),
+            ("DELETE", "/assets/metadata", "asset.update", self.delete_many),
             ("GET", "/assets/{id}/metadata", "asset.read", self.get),
             ("PUT", "/assets/{id}/metadata", "asset.update", self.put),
             ("GET", "/assets/{id}/metadata/{key}", "asset.read", self.get_key),
@@ -48,8 +49,22 @@ class Metadata:
         if issues:
             raise invalid(issues)
         assets = self._store.require(login.user, [item["assetId"] for item in items], "asset.update")
+        if not items:
+            raise RefusedError(500, "Failed to update bulk asset metadata")
         written = [{"assetId": asset.id, **self._write(asset, item)} for asset, item in zip(assets, items, strict=True)]
         return web.json_response(written)
+
+    async def delete_many(self, request: web.Request, login: Login) -> web.Response:
+        items: Any = (await body_of(request)).get("items")
+        if not isinstance(items, list):
+            raise invalid([expected("array", ["items"], items, missing=items is None)])
+        ids = [item.get("assetId") for item in items]
+        if issues := [issue for index, value in enumerate(ids) for issue in uuid_issues(value, ["items", index])]:
+            raise invalid(issues)
+        assets = self._store.require(login.user, ids, "asset.update")
+        for asset, item in zip(assets, items, strict=True):
+            asset.metadata.pop(item.get("key"), None)
+        return web.Response(status=204)
 
     async def get_key(self, request: web.Request, login: Login) -> web.Response:
         asset = self._asset(request, login, "asset.read")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+import tifffile
+from PIL import ExifTags, Image, IptcImagePlugin, UnidentifiedImageError
 
 from .about import RAW, VIDEO
+from .xmp import read_xmp
 
 _MIMES = {
     "jpg": "image/jpeg",
@@ -44,6 +47,10 @@ class Facts:
     taken_at: datetime | None = None
     taken_local: datetime | None = None
     exif: dict[str, Any] = field(default_factory=dict)
+    #: Where a video begins that is kept behind the picture: it is a motion photo.
+    video_at: int | None = None
+    #: Descriptions, rating and keywords, by the names that exiftool gives them.
+    xmp: dict[str, Any] = field(default_factory=dict)
 
 
 def _open(path: Path) -> Image.Image:
@@ -63,10 +70,13 @@ def read_facts(path: Path) -> Facts:
             size, tags = image.size, image.getexif()
             ifd = tags.get_ifd(ExifTags.IFD.Exif)
             gps = tags.get_ifd(ExifTags.IFD.GPSInfo)
+            xmp = _xmp(image)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        size, tags, ifd, gps = None, {}, {}, {}
+        size, tags, ifd, gps, xmp = None, {}, {}, {}, {}
     if path.suffix.lower() in RAW:
         size = _raw_size(path) or size
+        if not tags:
+            tags = ifd = _raw_tags(path)
     if size is None:
         return Facts()
     orientation = tags.get(ExifTags.Base.Orientation)
@@ -87,9 +97,43 @@ def read_facts(path: Path) -> Facts:
         "exposureTime": f"1/{round(1 / exposure)}" if exposure and exposure < 1 else None,
         "latitude": _degrees(gps.get(2), gps.get(1) == "S"),
         "longitude": _degrees(gps.get(4), gps.get(3) == "W"),
-        "description": _text(tags.get(ExifTags.Base.ImageDescription)),
     }
-    return Facts(width, height, taken_at, taken_local, exif)
+    if described := _text(tags.get(ExifTags.Base.ImageDescription)):
+        xmp["ImageDescription"] = described
+    return Facts(width, height, taken_at, taken_local, exif, video_behind(path), xmp)
+
+
+def _raw_tags(path: Path) -> dict[int, Any]:
+    """What the first directory of a TIFF-like RAW file says: camera, orientation, dates."""
+    wanted = (ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Orientation, ExifTags.Base.DateTimeOriginal)
+    try:
+        with tifffile.TiffFile(path) as opened:
+            found = opened.pages[0].tags
+            return {int(tag): found[int(tag)].value for tag in wanted if int(tag) in found}
+    except (tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError):
+        return {}
+
+
+def video_behind(path: Path) -> int | None:
+    """Where the video of a motion photo begins, of those kinds that phones make; None where there is none."""
+    if path.suffix.lower() not in (".jpg", ".jpeg", ".heic"):
+        return None
+    content = path.read_bytes()
+    marked = b"MotionPhoto_Data" in content or re.search(rb"(MotionPhoto|MicroVideo)[>=\s\"']+1", content[:65536])
+    box = content.rfind(b"ftyp") if marked else -1
+    # Of HEIC files the first box is that of the picture.
+    return box - 4 if box > 64 else None
+
+
+def _xmp(image: Image.Image) -> dict[str, Any]:
+    """What the picture's XMP says, with the keywords of its IPTC data."""
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    found = read_xmp(packet.encode() if isinstance(packet, str) else packet) if packet else {}
+    words = (IptcImagePlugin.getiptcinfo(image) or {}).get((2, 25), [])
+    words = [word.decode("utf-8", "replace") for word in (words if isinstance(words, list) else [words])]
+    if words:
+        found["Keywords"] = [*words, *(word for word in found.get("Keywords", []) if word not in words)]
+    return found
 
 
 def _raw_size(path: Path) -> tuple[int, int] | None:
@@ -164,7 +208,7 @@ def thumbhash_of(checksum: bytes) -> str:
 def thumbnail(path: Path, size: str) -> tuple[bytes, str]:
     """The picture and its media type: `thumbnail` is WebP of 250 pixels, `preview` JPEG of 1440."""
     edge, kind = (250, "WEBP") if size == "thumbnail" else (1440, "JPEG")
-    with _source(path) as image:
+    with open_picture(path) as image:
         image.draft("RGB", (edge, edge))
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         image.thumbnail((edge, edge))
@@ -175,7 +219,8 @@ def thumbnail(path: Path, size: str) -> tuple[bytes, str]:
     return buffer.getvalue(), f"image/{kind.lower()}"
 
 
-def _source(path: Path) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
+    """The picture itself; of a RAW file the one embedded in it, of a video something grey."""
     suffix = path.suffix.lower()
     if suffix in VIDEO:
         return Image.new("RGB", (320, 240), "grey")

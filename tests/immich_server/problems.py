@@ -9,6 +9,10 @@ from typing import Any
 Issue = dict[str, Any]
 
 UUID_PATTERN = "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12})$"
+EMAIL_PATTERN = (
+    r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+    r"(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$"
+)
 # Spelled out to the letter because the pattern is part of the answer.
 DATE_PATTERN = (
     r"^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]"
@@ -18,11 +22,21 @@ DATE_PATTERN = (
 
 
 class RefusedError(Exception):
-    """An answer that is not a success: status and JSON body."""
+    """An answer that is not a success: status and JSON body; `sentences` is what Immich 2 says instead."""
 
-    def __init__(self, status: int, message: str, errors: list[Issue] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        errors: list[Issue] | None = None,
+        *,
+        sentences: list[str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers = headers
+        self.sentences = sentences
         self.body: dict[str, Any] = {"message": message}
         if errors is not None:
             self.body["errors"] = errors
@@ -70,6 +84,23 @@ def check_id(value: str, name: str = "id") -> str:
     if issues := uuid_issues(value, [name]):
         raise invalid(issues)
     return value
+
+
+def email_issues(value: Any, path: list[Any], *, missing: bool = False) -> list[Issue]:
+    if missing or not isinstance(value, str):
+        return [expected("string", path, value, missing=missing, words="email")]
+    if re.match(EMAIL_PATTERN, value):
+        return []
+    return [
+        {
+            "origin": "string",
+            "code": "invalid_format",
+            "format": "email",
+            "pattern": f"/{EMAIL_PATTERN}/",
+            "path": path,
+            "message": "Invalid input: expected email, received string",
+        }
+    ]
 
 
 def date_issues(value: Any, path: list[Any], *, missing: bool = False) -> list[Issue]:

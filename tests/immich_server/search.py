@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
+from .about import About
+from .finding import DATES, Found, find
 from .keys import Login
 from .problems import (
     Issue,
@@ -16,93 +16,70 @@ from .problems import (
     expected,
     invalid,
     option_issues,
-    parse_date,
     uuid_issues,
 )
-from .records import Asset, Store, User, parse_checksum
+from .records import Asset, Store, User
 from .upload import VISIBILITIES
 from .wire import Json, asset_json, body_of
 
-DATES: dict[str, Callable[[Asset], datetime | None]] = {
-    "created": lambda asset: asset.created_at,
-    "updated": lambda asset: asset.updated_at,
-    "taken": lambda asset: asset.file_created_at,
-    "trashed": lambda asset: asset.deleted_at,
-}
-EQUAL: dict[str, Callable[[Asset], Any]] = {
-    "id": lambda asset: asset.id,
-    "type": lambda asset: asset.type,
-    "libraryId": lambda asset: asset.library_id,
-    "isFavorite": lambda asset: asset.is_favorite,
-    "isOffline": lambda asset: asset.is_offline,
-    "isMotion": lambda asset: asset.live_photo_video_id is not None,
-    "make": lambda asset: asset.exif.get("make"),
-    "model": lambda asset: asset.exif.get("model"),
-    "lensModel": lambda asset: asset.exif.get("lensModel"),
-    "rating": lambda asset: asset.exif.get("rating"),
-}
-
 
 class Search:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, about: About) -> None:
         self._store = store
+        self._about = about
         self.routes = [
             ("POST", "/search/metadata", "asset.read", self.assets),
+            ("POST", "/search/smart", "asset.read", self.smart),
             ("POST", "/search/statistics", "asset.statistics", self.statistics),
         ]
 
     async def assets(self, request: web.Request, login: Login) -> web.Response:
         query = await body_of(request)
         found = self._found(login.user, query)
-        page, size = query.get("page", 1), query.get("size", 250)
-        part = found[(page - 1) * size : page * size]
-        more = len(found) > page * size
-        items = [asset_json(asset, exif=bool(query.get("withExif"))) for asset in part]
+        return self._page(found, query, 250)
+
+    async def smart(self, request: web.Request, login: Login) -> web.Response:
+        """Without machine learning: what has most words of the query in its name, description or tags comes first."""
+        query = await body_of(request)
+        if not self._about.smart_search:
+            raise RefusedError(400, "Smart search is not enabled")
+        words = str(query.get("query") or "").lower().split()
+        if not words:
+            raise RefusedError(400, "Either `query` or `queryAssetId` must be set")
+        rated = [(sum(word in self._text(asset) for word in words), asset) for asset in self._found(login.user, query)]
+        likely = [asset for hits, asset in sorted(rated, key=lambda row: -row[0]) if hits]
+        return self._page(likely, query, 100)
+
+    def _text(self, asset: Asset) -> str:
+        tags = [self._store.tags[tag_id].value for tag_id in asset.tag_ids]
+        return " ".join([asset.name, str(asset.exif.get("description") or ""), *tags]).lower()
+
+    def _page(self, found: Found | list[Asset], query: Json, usual: int) -> web.Response:
+        page, size = query.get("page", 1), query.get("size", usual)
+        start, stop = (page - 1) * size, page * size
+        part = found.part(start, stop) if isinstance(found, Found) else found[start:stop]
+        shown = {"exif": bool(query.get("withExif")), "people": bool(query.get("withPeople"))}
+        items = [asset_json(self._store, asset, **shown) for asset in part]
         empty: Json = {"total": 0, "count": 0, "items": [], "facets": []}
         # `total` is that of the page.
         pages = {"total": len(items), "count": len(items), "items": items, "facets": []}
-        return web.json_response({"albums": empty, "assets": {**pages, "nextPage": str(page + 1) if more else None}})
+        following = str(page + 1) if len(found) > stop else None
+        return web.json_response({"albums": empty, "assets": {**pages, "nextPage": following}})
 
     async def statistics(self, request: web.Request, login: Login) -> web.Response:
         return web.json_response({"total": len(self._found(login.user, await body_of(request)))})
 
-    def _found(self, user: User, query: Json) -> list[Asset]:
+    def _found(self, user: User, query: Json) -> Found:
         if issues := _issues(query):
             raise invalid(issues)
+        rating = query.get("rating")
+        if rating is not None and not self._store.dialect.is_second and rating not in (1, 2, 3, 4, 5):
+            raise invalid(_number_issues(rating, "rating", 5))
+        if self._store.dialect.searches_timeline_only:
+            query = {"visibility": "timeline", **query}
         if query.get("visibility") == "locked":
             raise RefusedError(401, "Elevated permission is required")
-        found = [asset for asset in self._store.assets.values() if self._matches(asset, user, query)]
-        found.sort(key=lambda asset: (asset.file_created_at, asset.id), reverse=query.get("order") != "asc")
-        return found
-
-    def _matches(self, asset: Asset, user: User, query: Json) -> bool:
-        if asset.owner is not user or asset.visibility == "locked":
-            return False
-        if asset.deleted_at and not query.get("withDeleted"):
-            return False
-        if query.get("visibility", asset.visibility) != asset.visibility:
-            return False
-        if query.get("withStacked") is False and asset.stack_id is not None:
-            return False
-        for name, value in EQUAL.items():
-            if name in query and query[name] != value(asset):
-                return False
-        for name, moment in DATES.items():
-            at = moment(asset)
-            # Both ends belong to the range.
-            if f"{name}After" in query and (at is None or at < parse_date(query[f"{name}After"])):
-                return False
-            if f"{name}Before" in query and (at is None or at > parse_date(query[f"{name}Before"])):
-                return False
-        if "checksum" in query and parse_checksum(query["checksum"]) != asset.checksum:
-            return False
-        if str(query.get("originalFileName", "")).lower() not in asset.name.lower():
-            return False
-        albums = [album for album in self._store.albums.values() if asset.id in album.asset_ids]
-        wanted = query.get("albumIds") or []
-        if query.get("isNotInAlbum") and albums:
-            return False
-        return set(wanted) <= {album.id for album in albums} and not query.get("tagIds")
+        return find(self._store, user, query)
 
 
 def _issues(query: Json) -> list[Issue]:
@@ -117,7 +94,10 @@ def _issues(query: Json) -> list[Issue]:
         issues += option_issues(query["visibility"], VISIBILITIES, ["visibility"])
     if "order" in query:
         issues += option_issues(query["order"], ["asc", "desc"], ["order"])
-    for name in ("withDeleted", "withExif", "withStacked", "isFavorite"):
+    for name in (
+        *("withDeleted", "withExif", "withStacked", "withPeople"),
+        *("isFavorite", "isOffline", "isMotion", "isEncoded", "isNotInAlbum"),
+    ):
         if name in query and not isinstance(query[name], bool):
             issues.append(expected("boolean", [name], query[name]))
     for name, maximum in (("page", None), ("size", 1000)):

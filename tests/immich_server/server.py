@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from . import keys as keys_module
 from .about import About
 from .albums import Albums
 from .assets import Assets
+from .dialect import NEWEST, dialect_of
+from .edits import Edits
 from .faults import DroppedError, Faults, cut
+from .given import Given
 from .keys import PUBLIC, Keys, check_permission, who
 from .media import Media
 from .metadata import Metadata
+from .notifications import Notifications
+from .partners import Partners
+from .people import People
 from .problems import RefusedError
-from .records import Asset, Key, Stack, Store, User
+from .processing import Processing
+from .recorded_calls import names_in
+from .records import Store, User
 from .search import Search
-from .stacks import Stacks, make_stack
-from .upload import Upload, Uploads
+from .second_routes import Second
+from .sessions import Sessions
+from .sockets import Sockets
+from .stacks import Stacks
+from .tags import Tags
+from .trash import Trash
+from .upload import Uploads
+from .wire import DIALECT
+from .workflows import Workflows
 
 Handler = Callable[..., Awaitable[web.StreamResponse]]
 
@@ -44,34 +60,61 @@ class Seen:
     headers: dict[str, str]
     status: int
     at: datetime
+    #: Names of the fields of a JSON body; those inside others as `outer.inner`.
+    body_names: tuple[str, ...] = ()
+
+    @property
+    def route(self) -> str:
+        """Method and path with `{id}` in place of ids."""
+        return f"{self.method} {_UUID.sub('{id}', self.path)}"
 
 
-class ImmichServer(Faults):
-    """An Immich 3.1.0 that lives in this process; see the package's docstring for what it does not imitate.
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
+
+class ImmichServer(Faults, Given):
+    """An Immich that lives in this process; see the package's docstring for what it does not imitate.
+
+    `version` is what it plays: `dialect.VERSIONS`, the made-up 3.2.0, or any other, which speaks as the one before.
     `async with ImmichServer() as server:` starts it on a free port of 127.0.0.1; `server.url` is the address
     without `/api`. Faults are ordered through the methods of `Faults`.
     """
 
-    def __init__(self, *, extraction_delay: float = 0.05, thumbnail_delay: float = 0.05) -> None:
+    def __init__(self, *, version: str = NEWEST, extraction_delay: float = 0.05, thumbnail_delay: float = 0.05) -> None:
         super().__init__()
-        self.store = Store()
-        self._uploads = Uploads(self.store, self)
-        self._uploads.extraction_delay = extraction_delay
-        self._uploads.thumbnail_delay = thumbnail_delay
+        self.dialect = dialect_of(version)
+        self.store = Store(self.dialect)
+        self.processing = Processing(self.store)
+        self.processing.extraction_delay = extraction_delay
+        self.processing.thumbnail_delay = thumbnail_delay
+        self._uploads = Uploads(self.store, self, self.processing)
         self._about = About(self.store)
-        self._assets = Assets(self.store)
+        self._workflows = Workflows(self.store, self)
+        self._sockets: Sockets | None = None
+        self._trash = Trash(self.store)
+        self._stacks = Stacks(self.store)
         self._rooms: list[Any] = [
             self._about,
+            Sessions(self.store, self._about),
             Keys(self.store),
+            self._workflows,
             self._uploads,
             Metadata(self.store),
-            self._assets,
+            Assets(self.store, self.processing),
             Media(self.store, self),
-            Stacks(self.store),
-            Search(self.store),
+            self._stacks,
+            Search(self.store, self._about),
+            Tags(self.store, self.processing),
+            self._trash,
+            Edits(self.store, self.processing),
+            People(self.store),
+            Partners(self.store),
+            Notifications(self.store),
             Albums(self.store),
         ]
+        if self.dialect.is_second:
+            # First, because their paths look like ids.
+            self._rooms.insert(0, Second(self.store, self._uploads))
         self.requests: list[Seen] = []
         self.port = 0
         self._runner: web.AppRunner | None = None
@@ -92,11 +135,16 @@ class ImmichServer(Faults):
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         app = web.Application(middlewares=[self._serve], client_max_size=10 * 1024 * 1024)
+        app[DIALECT] = self.dialect
         for room in self._rooms:
             for method, path, permission, handler in room.routes:
+                if not self.dialect.has(method, path) and not isinstance(room, Second):
+                    continue
                 app.router.add_route(method, f"/api{path}", self._guarded(permission, handler))
                 if method == "GET" and path.endswith("/original"):
                     app.router.add_route("HEAD", f"/api{path}", self._guarded(permission, handler))
+        self._sockets = Sockets(self.store)
+        self._sockets.open(app)
         app.router.add_get("/.well-known/immich", self._well_known)
         app.router.add_route("*", "/{tail:.*}", self._unknown)
         app.on_response_prepare.append(self._add_headers)
@@ -120,129 +168,67 @@ class ImmichServer(Faults):
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        if self._sockets is not None:
+            await self._sockets.close()
+            self._sockets = None
 
     async def come_back(self) -> None:
         """Listen again on the same port."""
         if self._runner is None:
             await self.start(self.port)
 
-    # ---- users, keys, assets
-
-    def add_user(self, name: str, *, is_admin: bool = False) -> User:
-        now = self.store.now()
-        user = User(str(uuid.uuid4()), name, f"{name.lower()}@example.test", now, is_admin)
-        self.store.users[user.id] = user
-        return user
-
-    def add_key(self, user: User, permissions: list[str] | None = None, name: str = "key") -> str:
-        """A new API key's secret; without `permissions` it may do everything."""
-        return keys_module.make_key(self.store, user, permissions or ["all"], name).secret
-
-    def revoke_key(self, secret: str) -> None:
-        del self.store.keys[secret]
-
-    def set_permissions(self, secret: str, permissions: list[str]) -> None:
-        self.key(secret).permissions = list(permissions)
-
-    def key(self, secret: str) -> Key:
-        return self.store.keys[secret]
-
-    def quota(self, user: User, size: int | None) -> None:
-        """Limit what the user may store, in bytes."""
-        user.quota_bytes = size
-
-    def add_asset(
-        self,
-        user: User,
-        content: Path | bytes,
-        name: str | None = None,
-        *,
-        ready: bool = True,
-        **attributes: Any,
-    ) -> Asset:
-        """Put an asset there, as if it had been uploaded.
-
-        `attributes` are fields of Asset and win over what the file says (`visibility`, `library_id`,
-        `is_edited`, `type`, `live_photo_video_id`, `created_at`, ...). Not `ready`: it is processed later, as
-        after an upload.
-        """
-        if isinstance(content, Path):
-            name = name or content.name
-        name = name or "photo.jpg"
-        path, size, checksum = self.store.keep_file(content, Path(name).suffix.lower())
-        asset = self._uploads.new_asset(user, path, size, checksum, name)
-        user.used_bytes += size
-        if ready:
-            self._uploads.extract(asset)
-            self._uploads.show(asset)
-        for attribute, value in attributes.items():
-            if not hasattr(asset, attribute):
-                raise TypeError(f"an asset has no {attribute}")
-            setattr(asset, attribute, value)
-        if asset.id not in self.store.assets:
-            self.store.assets = {known.id: known for known in self.store.assets.values()}
-        if not ready:
-            self._uploads.process_later(asset)
-        return asset
-
-    def add_stack(self, *assets: Asset) -> Stack:
-        """Stack assets; the first is the primary."""
-        return make_stack(self.store, list(assets))
-
-    def trash(self, asset: Asset) -> None:
-        self._assets.trash(asset)
-
-    def delete(self, asset: Asset) -> None:
-        """Delete an asset for ever, at once."""
-        self._assets.forget(asset)
-
     # ---- looking
 
     @property
     def routes(self) -> list[tuple[str, str, str]]:
         """Method, path below `/api` and permission of each route."""
-        return [(method, path, needs) for room in self._rooms for method, path, needs, _ in room.routes]
+        return [
+            (method, path, needs)
+            for room in self._rooms
+            for method, path, needs, _ in room.routes
+            if self.dialect.has(method, path) or isinstance(room, Second)
+        ]
 
-    @property
-    def assets(self) -> dict[str, Asset]:
-        return self.store.assets
-
-    @property
-    def stacks(self) -> dict[str, Stack]:
-        return self.store.stacks
-
-    @property
-    def uploads(self) -> list[Upload]:
-        """Every upload that was begun, in order."""
-        return self._uploads.received
-
-    def asset_named(self, name: str) -> Asset:
-        """The one asset with this file name."""
-        (asset,) = [asset for asset in self.assets.values() if asset.name == name]
-        return asset
-
-    def stack_of(self, asset: Asset) -> list[Asset]:
-        """The assets stacked with this one and itself, the primary first; empty where there is no stack."""
-        if asset.stack_id is None:
-            return []
-        primary = self.stacks[asset.stack_id].primary_asset_id
-        members = self.store.members(asset.stack_id, hidden=True)
-        return sorted(members, key=lambda member: member.id != primary)
-
-    def metadata_of(self, asset: Asset, key: str) -> dict[str, Any] | None:
-        value = asset.metadata.get(key)
-        return value[0] if value else None
+    def request_counts(self) -> Counter[str]:
+        """How many requests came for each route (`GET /api/assets/{id}`) since the log was cleared."""
+        return Counter(seen.route for seen in self.requests)
 
     async def settled(self) -> None:
-        """Wait until all extraction, thumbnails and deletions are done."""
+        """Wait until all extraction, thumbnails, deletions and webhooks are done and events are on their way."""
         await self.store.settled()
+        if self._sockets is not None:
+            await self._sockets.settled()
 
-    def hold_processing(self) -> None:
-        """Let uploads wait for their metadata and thumbnails until `go_on_processing`."""
-        self.store.may_process.clear()
+    def listeners(self, user: User) -> int:
+        """How many sockets hear the events of a user."""
+        return self._sockets.listeners(user.id) if self._sockets else 0
 
-    def go_on_processing(self) -> None:
-        self.store.may_process.set()
+    @property
+    def oauth_only(self) -> bool:
+        """Nobody can log in with a password."""
+        return not self._about.password_login
+
+    @oauth_only.setter
+    def oauth_only(self, on: bool) -> None:
+        self._about.password_login = not on
+
+    @property
+    def plugins_loaded(self) -> bool:
+        """Whether the core plugin was loaded, which happens some seconds after the first start."""
+        return self._workflows.plugins_loaded
+
+    @plugins_loaded.setter
+    def plugins_loaded(self, loaded: bool) -> None:
+        self._workflows.plugins_loaded = loaded
+
+    def race_stacks(self, seconds: float = 0.05) -> None:
+        """Let parallel `POST /stacks` with one primary fail but for one, each taking so long; 0: no longer."""
+        self._stacks.racing = seconds
+
+    @property
+    def about(self) -> About:
+        """What the operator set: `third_party`, `external_domain`, `smart_search`."""
+        return self._about
 
     @property
     def maintenance(self) -> bool:
@@ -261,6 +247,7 @@ class ImmichServer(Faults):
             self._connections = {known for known in self._connections if not known.is_closing()}
             self._connections.add(request.transport)
         status = 0
+        names = await _names_of_body(request)
         try:
             response = await self._answer(request)
             status = response.status
@@ -277,6 +264,7 @@ class ImmichServer(Faults):
                     headers,
                     status,
                     datetime.now(UTC),
+                    names,
                 )
             )
 
@@ -289,13 +277,25 @@ class ImmichServer(Faults):
         if self.maintenance and request.path.startswith("/api") and request.path not in MAINTENANCE_PATHS:
             route = self._unknown
         try:
-            response = await route(request)
+            try:
+                response = await route(request)
+            except web.HTTPRequestEntityTooLarge as error:
+                raise RefusedError(413, "request entity too large") from error
         except RefusedError as refusal:
-            response = web.json_response(refusal.body, status=refusal.status)
-        except web.HTTPRequestEntityTooLarge:
-            response = web.json_response({"message": "request entity too large"}, status=413)
+            response = web.json_response(self.dialect.refused(refusal), status=refusal.status, headers=refusal.headers)
+        else:
+            response = self._translated(request, response)
         if self.answer_is_lost(request):
             cut(request)
+        return response
+
+    def _translated(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        """The answer as the version gives it that is played."""
+        if not self.dialect.translates or not isinstance(response, web.Response) or not response.body:
+            return response
+        if response.content_type == "application/json" and response.status < 300 and isinstance(response.body, bytes):
+            data = self.dialect.answered(self.store, request, json.loads(response.body))
+            response.body = json.dumps(data).encode()
         return response
 
     def _guarded(self, permission: str, handler: Handler) -> Handler:
@@ -312,6 +312,8 @@ class ImmichServer(Faults):
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Date"] = format_datetime(datetime.now(UTC) + self.store.clock_skew, usegmt=True)
+        if not self.dialect.gives_back_correlation_ids:
+            return
         correlation = request.headers.get("X-Correlation-ID")
         response.headers["X-Correlation-ID"] = correlation or uuid.uuid4().hex
 
@@ -323,3 +325,12 @@ class ImmichServer(Faults):
             raise RefusedError(404, f"Cannot {request.method} {request.path}")
         # Outside the API every path is the page of the web application.
         return web.Response(text="", content_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+async def _names_of_body(request: web.Request) -> tuple[str, ...]:
+    if request.content_type != "application/json" or not request.body_exists:
+        return ()
+    try:
+        return tuple(names_in(await request.json()))
+    except (ValueError, web.HTTPRequestEntityTooLarge):
+        return ()

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import yaml
 
 FOLDER = Path(__file__).parent / "specs"
@@ -74,6 +77,60 @@ def reduced(complete: Json) -> Json:
         "paths": paths,
         "components": {"schemas": dict(sorted(reached.items()))},
     }
+
+
+# ---- holding answers to a document
+
+
+class Held:
+    """Says what is wrong with answers by the official document of a version."""
+
+    def __init__(self, version: str) -> None:
+        self._document = official(version)
+        schemas = self._document["components"]["schemas"]
+        self._components = {"schemas": {name: _strict(schema) for name, schema in schemas.items()}}
+        self._routes = [
+            (
+                method,
+                re.compile("/api" + re.sub(r"\{(id|\w+Id)\}", "[0-9a-f-]{36}", path).replace("{key}", "[^/]+")),
+                operation,
+            )
+            for method, path, operation in operations(self._document).values()
+        ]
+        #: operationIds of the answers that were held to the document.
+        self.seen: set[str] = set()
+
+    def problems(self, method: str, path: str, status: int, body: Any) -> Iterator[str]:
+        """What an answer has that the document does not say, or lacks; nothing for routes that it does not have."""
+        for known, pattern, operation in self._routes:
+            if known != method.lower() or not pattern.fullmatch(path):
+                continue
+            if str(status) not in operation["responses"]:
+                yield f"{method} {path}: {status} is not among the answers {sorted(operation['responses'])}"
+                return
+            content = operation["responses"][str(status)]["content"]
+            if "application/json" in content:
+                self.seen.add(operation["operationId"])
+                schema = {**_strict(content["application/json"]["schema"]), "components": self._components}
+                for error in jsonschema.Draft202012Validator(schema).iter_errors(body):
+                    yield f"{method} {path}: {'/'.join(map(str, error.absolute_path))}: {error.message[:300]}"
+            return
+
+
+def _strict(schema: Any) -> Any:
+    """A schema of OpenAPI 3.0 as JSON Schema that allows no field that it does not name."""
+    if isinstance(schema, list):
+        return [_strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {key: _strict(value) for key, value in schema.items() if key != "nullable"}
+    if "properties" in schema:
+        result["properties"] = {name: _strict(value) for name, value in schema["properties"].items()}
+        result["additionalProperties"] = False
+    return {"anyOf": [result, {"type": "null"}]} if schema.get("nullable") else result
+
+
+# ---- reducing
 
 
 def _content(body: Json, complete: Json, reached: Json) -> Json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from .keys import Login
@@ -13,6 +15,9 @@ from .wire import body_of, stack_json
 class Stacks:
     def __init__(self, store: Store) -> None:
         self._store = store
+        #: How long the making of a stack takes, in seconds; 0: no request meets another.
+        self.racing = 0.0
+        self._being_made: set[str] = set()
         self.routes = [
             ("POST", "/stacks", "stack.create", self.create),
             ("GET", "/stacks", "stack.read", self.search),
@@ -29,7 +34,9 @@ class Stacks:
             raise invalid(issues)
         # The permission of the key is stack.create; the access that is checked is that to the assets.
         assets = self._store.require(login.user, body["assetIds"], "asset.update")
+        await self._race(assets)
         stack = make_stack(self._store, assets)
+        self._store.tell(login.user, "on_asset_stack_update")
         return web.json_response(stack_json(self._store, stack), status=201)
 
     async def search(self, request: web.Request, login: Login) -> web.Response:
@@ -57,10 +64,12 @@ class Stacks:
             if primary not in [member.id for member in self._store.members(stack.id)]:
                 raise RefusedError(400, "Primary asset must be in the stack")
             stack.primary_asset_id = primary
+            self._store.tell(login.user, "on_asset_stack_update")
         return web.json_response(stack_json(self._store, stack, tags=True))
 
     async def delete(self, request: web.Request, login: Login) -> web.Response:
         dissolve(self._store, self._require(request, login, "stack.delete"))
+        self._store.tell(login.user, "on_asset_stack_update")
         return web.Response(status=204)
 
     async def delete_many(self, request: web.Request, login: Login) -> web.Response:
@@ -73,6 +82,7 @@ class Stacks:
         for stack in stacks:
             assert stack is not None
             dissolve(self._store, stack)
+        self._store.tell(login.user, "on_asset_stack_update")
         return web.Response(status=204)
 
     async def remove(self, request: web.Request, login: Login) -> web.Response:
@@ -85,7 +95,22 @@ class Stacks:
             raise RefusedError(400, "Cannot remove stack's primary asset")
         asset.stack_id = None
         asset.updated_at = self._store.now()
+        self._store.tell(login.user, "on_asset_stack_update")
         return web.Response(status=204)
+
+    async def _race(self, assets: list[Asset]) -> None:
+        """Of requests that come at once with one primary, one gets through; each other fails, as in the database."""
+        if not self.racing:
+            return
+        primary = assets[0].id
+        if primary in self._being_made:
+            await asyncio.sleep(self.racing)
+            raise RefusedError(500, "Failed to create stack")
+        self._being_made.add(primary)
+        try:
+            await asyncio.sleep(self.racing)
+        finally:
+            self._being_made.discard(primary)
 
     def _require(self, request: web.Request, login: Login, permission: str) -> Stack:
         stack = self._store.stacks.get(check_id(request.match_info["id"]))
@@ -130,7 +155,8 @@ def leave_for_ever(store: Store, asset: Asset) -> None:
         return
     stack = store.stacks[asset.stack_id]
     left = store.members(stack.id, hidden=True)
-    if len(left) < 2:
+    may_stay = store.dialect.keeps_stacks_of_one and left and stack.primary_asset_id != asset.id
+    if len(left) < 2 and not may_stay:
         dissolve(store, stack)
     elif stack.primary_asset_id == asset.id:
         stack.primary_asset_id = left[0].id

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
+import re
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from aiohttp import BodyPartReader, web
 from .about import IMAGE, SIDECAR, VIDEO
 from .faults import Faults
 from .keys import Login
-from .pictures import can_be_shown, mime_of, read_facts, thumbhash_of
+from .pictures import mime_of
 from .problems import (
     Issue,
     RefusedError,
@@ -27,8 +27,11 @@ from .problems import (
     option_issues,
     parse_date,
 )
+from .processing import Processing
 from .records import Asset, Store, User, parse_checksum
-from .wire import body_of, postgres_date
+from .second import strict_date
+from .wire import body_of
+from .xmp import read_xmp
 
 VISIBILITIES = ["archive", "timeline", "hidden", "locked"]
 
@@ -45,6 +48,10 @@ class Upload:
     received: int = 0
     #: The header `x-immich-checksum`.
     checksum_header: str | None = None
+    #: What came as `sidecarData`.
+    sidecar: bytes | None = None
+    #: The header `User-Agent`.
+    agent: str = ""
     status: int | None = None
     asset_id: str | None = None
 
@@ -59,11 +66,10 @@ class _File:
 class Uploads:
     """Receives files and processes them: first the metadata, then the thumbnails."""
 
-    def __init__(self, store: Store, faults: Faults) -> None:
+    def __init__(self, store: Store, faults: Faults, processing: Processing) -> None:
         self._store = store
         self._faults = faults
-        self.extraction_delay = 0.05
-        self.thumbnail_delay = 0.05
+        self.processing = processing
         self.received: list[Upload] = []
         self.routes = [
             ("POST", "/assets", "asset.upload", self.upload),
@@ -86,7 +92,9 @@ class Uploads:
         return web.json_response({"results": results})
 
     async def upload(self, request: web.Request, login: Login) -> web.Response:
-        record = Upload(checksum_header=request.headers.get("x-immich-checksum"))
+        record = Upload(
+            checksum_header=request.headers.get("x-immich-checksum"), agent=request.headers.get("User-Agent", "")
+        )
         self.received.append(record)
         try:
             response = await self._receive(request, login.user, record)
@@ -101,12 +109,12 @@ class Uploads:
             known = self._store.duplicate_of(user, parse_checksum(record.checksum_header))
             if known:
                 return _duplicate(known, record)
-        if not request.can_read_body:
+        if not request.body_exists and not self._store.dialect.is_second:
             issue = expected("object", [], None, missing=True)
             raise invalid([issue])
         file = None
         if request.content_type.startswith("multipart/"):
-            file = await self._read_parts(request, record)
+            file = await self.read_parts(request, record)
         else:
             record.fields = {name: str(value) for name, value in (await body_of(request)).items()}
         try:
@@ -116,7 +124,8 @@ class Uploads:
                 file.path.unlink()
             raise
 
-    async def _read_parts(self, request: web.Request, record: Upload) -> _File | None:
+    async def read_parts(self, request: web.Request, record: Upload) -> _File | None:
+        """Take a form: its fields go into the record, its file into the folder."""
         file = None
         async for part in await request.multipart():
             assert isinstance(part, BodyPartReader)
@@ -130,14 +139,21 @@ class Uploads:
             # Only the fields that came before the file can name it.
             file_name = record.fields.get("filename") or part.filename
             allowed = SIDECAR if name == "sidecarData" else [*IMAGE, *VIDEO]
-            if Path(file_name).suffix.lower() not in allowed:
+            if self._suffix(file_name) not in allowed:
                 raise RefusedError(400, f"Unsupported file type {file_name}")
             received = await self._read_file(request, part, record if name == "assetData" else Upload())
             if name == "assetData":
                 file, record.file_name = received, part.filename
             else:
+                record.sidecar = received.path.read_bytes()
                 received.path.unlink()
         return file
+
+    def _suffix(self, file_name: str) -> str:
+        suffix = Path(file_name).suffix.lower()
+        if not suffix and file_name.startswith(".") and self._store.dialect.names_without_stem_are_files:
+            return file_name.lower()
+        return suffix
 
     async def _read_file(self, request: web.Request, part: BodyPartReader, record: Upload) -> _File:
         suffix = Path(record.fields.get("filename") or part.filename or "").suffix.lower()
@@ -158,10 +174,19 @@ class Uploads:
         return _File(path, record.received, digest.digest())
 
     def _accept(self, user: User, record: Upload, file: _File | None) -> web.Response:
-        fields = record.fields
+        fields, dialect = record.fields, self._store.dialect
         issues: list[Issue] = []
+        for name in ("deviceAssetId", "deviceId") if dialect.wants_device_fields else ():
+            if name not in fields:
+                issues.append(expected("string", [name], None, missing=True))
+            elif not fields[name]:
+                issues.append({"code": "custom", "path": [name], "message": f"{name} should not be empty"})
         for name in ("fileCreatedAt", "fileModifiedAt"):
+            if name in fields and dialect.is_second:
+                fields[name] = strict_date(fields[name])
             issues += date_issues(fields.get(name), [name], missing=name not in fields)
+        if dialect.is_second and fields.get("isFavorite", "true") not in ("true", "false"):
+            issues.append(expected("boolean", ["isFavorite"], fields["isFavorite"]))
         if "visibility" in fields:
             issues += option_issues(fields["visibility"], VISIBILITIES, ["visibility"])
         metadata, metadata_problems = _metadata(fields.get("metadata"))
@@ -169,25 +194,36 @@ class Uploads:
             raise invalid(issues)
         if file is None:
             raise RefusedError(400, "File is required")
-        if file.size == 0:
+        if file.size == 0 and not dialect.takes_empty_files:
             raise RefusedError(400, "File is empty")
         if user.quota_bytes is not None and user.used_bytes + file.size > user.quota_bytes:
             raise RefusedError(400, "Quota has been exceeded!")
         if known := self._store.duplicate_of(user, file.checksum):
             file.path.unlink()
             return _duplicate(known, record)
-        name = fields.get("filename") or record.file_name or ""
+        if "livePhotoVideoId" in fields:
+            hide_motion_part(self._store, user, fields["livePhotoVideoId"])
+        # Only what comes after the last slash of either kind.
+        name = re.split(r"[/\\]", fields.get("filename") or record.file_name or "")[-1]
         asset = self.new_asset(user, file.path, file.size, file.checksum, name)
-        asset.file_created_at = asset.local_date_time = parse_date(fields["fileCreatedAt"]).astimezone(UTC)
-        asset.file_modified_at = parse_date(fields["fileModifiedAt"]).astimezone(UTC)
+        self.set_dates(asset, fields["fileCreatedAt"], fields["fileModifiedAt"])
         asset.visibility = fields.get("visibility", "timeline")
         asset.is_favorite = fields.get("isFavorite") == "true"
+        asset.device_asset_id, asset.device_id = fields.get("deviceAssetId", ""), fields.get("deviceId", "")
+        if record.sidecar is not None:
+            asset.sidecar = read_xmp(record.sidecar)
         asset.live_photo_video_id = fields.get("livePhotoVideoId")
         asset.metadata = {item["key"]: (item["value"], asset.created_at) for item in metadata}
         user.used_bytes += file.size
+        self._store.triggered("AssetCreate", asset)
         self.process_later(asset)
         record.asset_id = asset.id
         return web.json_response({"id": asset.id, "status": "created"}, status=201)
+
+    def set_dates(self, asset: Asset, created: str, modified: str) -> None:
+        """What the form says, until the file was read."""
+        asset.file_created_at = asset.local_date_time = parse_date(created).astimezone(UTC)
+        asset.file_modified_at = parse_date(modified).astimezone(UTC)
 
     def new_asset(self, user: User, file: Path, size: int, checksum: bytes, name: str) -> Asset:
         """Enter a stored file as an asset that is not processed yet."""
@@ -212,37 +248,22 @@ class Uploads:
         return asset
 
     def process_later(self, asset: Asset) -> None:
-        async def extract() -> None:
-            await asyncio.to_thread(self.extract, asset)
-            self._store.later(self.thumbnail_delay, show)
-
-        async def show() -> None:
-            await asyncio.to_thread(self.show, asset)
-
-        self._store.later(self.extraction_delay, extract)
-
-    def extract(self, asset: Asset) -> None:
-        """Read the file's metadata into the asset: the dates of the form give way to those of the file."""
-        facts = read_facts(asset.file)
-        described = asset.exif.get("description")
-        asset.exif = {**facts.exif, **({"description": described} if described else {})}
-        asset.width, asset.height = facts.width, facts.height
-        earliest = min(asset.file_created_at, asset.file_modified_at)
-        taken = facts.taken_at or earliest
-        set_taken(asset, taken, facts.taken_local or earliest)
-        asset.exif["modifyDate"] = postgres_date(asset.file_modified_at)
-        asset.updated_at = self._store.now()
-
-    def show(self, asset: Asset) -> None:
-        """Mark thumbnails as made, unless the file is no picture or the asset is hidden."""
-        if asset.visibility != "hidden" and can_be_shown(asset.file):
-            asset.thumbhash = thumbhash_of(asset.checksum)
-            asset.updated_at = self._store.now()
+        self.processing.begin(asset)
 
 
-def set_taken(asset: Asset, taken: datetime, local: datetime) -> None:
-    asset.file_created_at, asset.local_date_time = taken, local
-    asset.exif["dateTimeOriginal"] = postgres_date(taken)
+def hide_motion_part(store: Store, user: User, video_id: str) -> None:
+    """What comes before a photo is linked with its motion part. Raises RefusedError where that cannot be."""
+    video = store.assets.get(video_id)
+    if video is None:
+        raise RefusedError(400, "Live photo video not found")
+    if video.type != "VIDEO":
+        raise RefusedError(400, "Live photo video must be a video")
+    if video.owner is not user:
+        raise RefusedError(400, "Live photo video does not belong to the user")
+    if video.visibility == "timeline":
+        video.visibility = "hidden"
+        video.updated_at = store.now()
+        store.tell(user, "on_asset_hidden", video.id)
 
 
 def _duplicate(known: Asset, record: Upload) -> web.Response:
@@ -256,7 +277,8 @@ def _metadata(text: str | None) -> tuple[list[dict[str, Any]], list[Issue]]:
     try:
         items = json.loads(text)
     except ValueError:
-        return [], [expected("array", ["metadata"], text)]
+        message = "Invalid input: expected JSON string, received string"
+        return [], [{"code": "custom", "path": ["metadata"], "message": message}]
     issues = metadata_issues(items)
     for issue in issues:
         issue["path"] = ["metadata", *issue["path"][1:]]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from .dates import js_date, postgres_date
 from .problems import RefusedError, invalid
-from .records import Asset, Stack, Store, User
+from .records import Asset, Person, Stack, Store, Tag, User
+
+if TYPE_CHECKING:
+    from .dialect import Dialect
 
 Json = dict[str, Any]
+
+#: Who translates the bodies of requests.
+DIALECT: web.AppKey[Any] = web.AppKey("dialect")
 
 EXIF_FIELDS = [
     *("make", "model", "lensModel", "fNumber", "focalLength", "iso", "exposureTime", "orientation"),
@@ -23,7 +29,7 @@ EXIF_FIELDS = [
 
 async def body_of(request: web.Request) -> Json:
     """The JSON object of the request; none at all counts as an empty one."""
-    if not request.can_read_body:
+    if not request.body_exists:
         return {}
     try:
         body = await request.json()
@@ -31,20 +37,8 @@ async def body_of(request: web.Request) -> Json:
         raise RefusedError(400, str(error)) from error
     if not isinstance(body, dict):
         raise invalid([{"expected": "object", "code": "invalid_type", "path": [], "message": "Invalid input"}])
-    return body
-
-
-def js_date(moment: datetime) -> str:
-    """A date as JavaScript prints it: milliseconds (cut, not rounded) and `Z`."""
-    utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
-
-
-def postgres_date(moment: datetime) -> str:
-    """A date as Postgres prints it inside JSON: up to microseconds without trailing zeros, and `+00:00`."""
-    utc = moment.astimezone(UTC)
-    fraction = f".{utc.microsecond:06d}".rstrip("0").rstrip(".")
-    return f"{utc:%Y-%m-%dT%H:%M:%S}{fraction}+00:00"
+    dialect: Dialect = request.app[DIALECT]
+    return dialect.requested(request.method, request.path, body)
 
 
 def small_user_json(user: User) -> Json:
@@ -87,7 +81,34 @@ def exif_json(asset: Asset) -> Json:
     return exif
 
 
-def asset_json(asset: Asset, *, nested: bool = False, exif: bool = True, tags: bool = False) -> Json:
+def tag_json(tag: Tag, *, nested: bool = False) -> Json:
+    """A tag. `nested`: inside an asset, where Postgres itself prints the dates."""
+    date = postgres_date if nested else js_date
+    result: Json = {"id": tag.id}
+    if tag.parent_id is not None:
+        result["parentId"] = tag.parent_id
+    result |= {"name": tag.value.rpartition("/")[2], "value": tag.value}
+    result |= {"createdAt": date(tag.created_at), "updatedAt": date(tag.updated_at)}
+    if tag.color is not None:
+        result["color"] = tag.color
+    return result
+
+
+def person_json(person: Person) -> Json:
+    return {
+        "id": person.id,
+        "name": person.name,
+        "birthDate": person.birth_date,
+        "thumbnailPath": "",
+        "isHidden": person.is_hidden,
+        "isFavorite": person.is_favorite,
+        "updatedAt": js_date(person.updated_at),
+    }
+
+
+def asset_json(
+    store: Store, asset: Asset, *, nested: bool = False, exif: bool = True, tags: bool = False, people: bool = False
+) -> Json:
     """An asset without owner and stack. `nested`: inside a stack, where Postgres itself prints the dates."""
     date = postgres_date if nested else js_date
     result: Json = {
@@ -96,7 +117,7 @@ def asset_json(asset: Asset, *, nested: bool = False, exif: bool = True, tags: b
         "ownerId": asset.owner.id,
         "libraryId": asset.library_id,
         "type": asset.type,
-        "originalPath": f"/data/upload/{asset.owner.id}/{asset.id[:2]}/{asset.id[2:4]}/{asset.file.name}",
+        "originalPath": asset.original_path,
         "originalFileName": asset.name,
         "originalMimeType": asset.mime,
         "thumbhash": asset.thumbhash,
@@ -110,7 +131,7 @@ def asset_json(asset: Asset, *, nested: bool = False, exif: bool = True, tags: b
         "visibility": asset.visibility,
         "duration": asset.duration,
         "livePhotoVideoId": asset.live_photo_video_id,
-        "people": [],
+        "people": [person_json(person) for person in _people(store, asset)] if people else [],
         "checksum": asset.checksum_base64,
         "isOffline": asset.is_offline,
         # Both are always true, so they say nothing about readiness.
@@ -124,14 +145,20 @@ def asset_json(asset: Asset, *, nested: bool = False, exif: bool = True, tags: b
     if exif:
         result["exifInfo"] = exif_json(asset)
     if tags:
-        result["tags"] = []
+        result["tags"] = [tag_json(store.tags[tag_id], nested=True) for tag_id in asset.tag_ids]
     return result
+
+
+def _people(store: Store, asset: Asset) -> list[Person]:
+    """Those whose faces were found in the asset, each once."""
+    ids = [face.person_id for face in store.faces.values() if face.asset_id == asset.id and face.person_id]
+    return [store.people[person_id] for person_id in dict.fromkeys(ids)]
 
 
 def whole_asset_json(store: Store, asset: Asset) -> Json:
     """The asset as `GET /assets/{id}` gives it, the only place where `owner` and `stack` appear."""
     return {
-        **asset_json(asset, tags=True),
+        **asset_json(store, asset, tags=True, people=True),
         "owner": small_user_json(asset.owner),
         "stack": _stack_of(store, asset),
     }
@@ -158,5 +185,5 @@ def stack_json(store: Store, stack: Stack, *, tags: bool = False) -> Json:
     return {
         "id": stack.id,
         "primaryAssetId": stack.primary_asset_id,
-        "assets": [asset_json(asset, nested=True, tags=tags) for asset in members],
+        "assets": [asset_json(store, asset, nested=True, tags=tags) for asset in members],
     }

@@ -1,0 +1,1 @@
+"""The calls to Immich by subject; `immich_sidecar.immich.api` puts them together."""

@@ -1,0 +1,327 @@
+"""Calls about assets with what goes over the wire, the answer, and what is made of it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from immich_sidecar.immich.api import (
+    AssetChanges,
+    Crop,
+    Mirror,
+    Rotate,
+    SearchFilter,
+)
+from tests.immich.calls import ASSET, BULK, MOMENT, OTHER, THING, Expected
+
+CALLS: dict[str, Expected] = {
+    "known_many": (
+        lambda api: api.known_many(["aa", "bb", "aa"]),
+        (
+            "POST",
+            "/assets/bulk-upload-check",
+            {"assets": [{"id": "aa", "checksum": "aa"}, {"id": "bb", "checksum": "bb"}]},
+        ),
+        (
+            200,
+            {
+                "results": [
+                    {"id": "aa", "action": "accept"},
+                    {"id": "bb", "action": "reject", "reason": "duplicate", "assetId": ASSET, "isTrashed": True},
+                ]
+            },
+        ),
+        lambda known: known,
+        {"bb": (ASSET, True)},
+    ),
+    "delete_metadata": (
+        lambda api: api.delete_metadata(ASSET, "our.key"),
+        ("DELETE", f"/assets/{ASSET}/metadata/our.key", None),
+        (204, None),
+        lambda result: result,
+        None,
+    ),
+    "update_asset": (
+        lambda api: api.update_asset(
+            ASSET,
+            AssetChanges(
+                rating=4,
+                favorite=True,
+                description="ü",
+                taken_at=datetime(2026, 1, 2, 3, tzinfo=timezone(timedelta(hours=2))),
+                latitude=1.5,
+                longitude=-2.0,
+                visibility="archive",
+            ),
+        ),
+        (
+            "PUT",
+            f"/assets/{ASSET}",
+            {
+                "rating": 4,
+                "isFavorite": True,
+                "description": "ü",
+                "visibility": "archive",
+                "dateTimeOriginal": "2026-01-02T03:00:00+02:00",
+                "latitude": 1.5,
+                "longitude": -2.0,
+            },
+        ),
+        (200, {"id": ASSET, "isFavorite": True, "exifInfo": {"rating": 4}}),
+        lambda asset: (asset.id, asset.is_favorite, asset.exif_info.rating),
+        (ASSET, True, 4),
+    ),
+    "update_asset without its rating": (
+        lambda api: api.update_asset(ASSET, AssetChanges(rating=None)),
+        ("PUT", f"/assets/{ASSET}", {"rating": None}),
+        (200, {"id": ASSET}),
+        lambda asset: asset.id,
+        ASSET,
+    ),
+    "update_assets": (
+        lambda api: api.update_assets([ASSET, OTHER], AssetChanges(visibility="timeline")),
+        ("PUT", "/assets", {"ids": [ASSET, OTHER], "visibility": "timeline"}),
+        (204, None),
+        lambda result: result,
+        None,
+    ),
+    "delete_assets to the trash": (
+        lambda api: api.delete_assets([ASSET]),
+        ("DELETE", "/assets", {"ids": [ASSET], "force": False}),
+        (204, None),
+        lambda result: result,
+        None,
+    ),
+    "delete_assets for good": (
+        lambda api: api.delete_assets([ASSET], force=True),
+        ("DELETE", "/assets", {"ids": [ASSET], "force": True}),
+        (204, None),
+        lambda result: result,
+        None,
+    ),
+    "restore_assets": (
+        lambda api: api.restore_assets([ASSET, OTHER]),
+        ("POST", "/trash/restore/assets", {"ids": [ASSET, OTHER]}),
+        (200, {"count": 1}),
+        lambda count: count,
+        1,
+    ),
+    "copy_asset": (
+        lambda api: api.copy_asset(ASSET, OTHER, albums=True, favorite=True),
+        (
+            "PUT",
+            "/assets/copy",
+            {
+                "sourceId": ASSET,
+                "targetId": OTHER,
+                "albums": True,
+                "favorite": True,
+                "stack": False,
+                "sharedLinks": False,
+                "sidecar": False,
+            },
+        ),
+        (204, None),
+        lambda result: result,
+        None,
+    ),
+    "join_stack": (
+        lambda api: api.join_stack(ASSET, OTHER),
+        (
+            "PUT",
+            "/assets/copy",
+            {
+                "sourceId": ASSET,
+                "targetId": OTHER,
+                "albums": False,
+                "favorite": False,
+                "stack": True,
+                "sharedLinks": False,
+                "sidecar": False,
+            },
+        ),
+        (204, None),
+        lambda result: result,
+        None,
+    ),
+    "run_jobs": (
+        lambda api: api.run_jobs([ASSET], "refresh-metadata"),
+        ("POST", "/assets/jobs", {"assetIds": [ASSET], "name": "refresh-metadata"}),
+        (204, None),
+        lambda result: result,
+        None,
+    ),
+    "leave_stack": (
+        lambda api: api.leave_stack(THING, ASSET),
+        ("DELETE", f"/stacks/{THING}/assets/{ASSET}", None),
+        (204, None),
+        lambda result: result,
+        None,
+    ),
+    "delete_stack": (
+        lambda api: api.delete_stack(THING),
+        ("DELETE", f"/stacks/{THING}", None),
+        (204, None),
+        lambda result: result,
+        None,
+    ),
+    "album": (
+        lambda api: api.album(THING),
+        ("GET", f"/albums/{THING}", None),
+        (200, {"id": THING, "albumName": "Summer", "assetCount": 3, "albumUsers": [{"role": "owner", "user": {}}]}),
+        lambda album: (album.album_name, album.asset_count, album.album_users[0].role),
+        ("Summer", 3, "owner"),
+    ),
+    "remove_from_album": (
+        lambda api: api.remove_from_album(THING, [ASSET, OTHER]),
+        ("DELETE", f"/albums/{THING}/assets", {"ids": [ASSET, OTHER]}),
+        (200, BULK),
+        lambda answers: [(answer.id, answer.success) for answer in answers],
+        [(ASSET, True), (OTHER, False)],
+    ),
+    "tags": (
+        lambda api: api.tags(),
+        ("GET", "/tags", None),
+        (200, [{"id": THING, "name": "Review", "value": "Sidecar/Review", "parentId": OTHER}]),
+        lambda tags: [(tag.id, tag.name, tag.value) for tag in tags],
+        [(THING, "Review", "Sidecar/Review")],
+    ),
+    "upsert_tags": (
+        lambda api: api.upsert_tags(["Sidecar/Review"]),
+        ("PUT", "/tags", {"tags": ["Sidecar/Review"]}),
+        (200, [{"id": THING, "name": "Review", "value": "Sidecar/Review"}]),
+        lambda tags: [tag.id for tag in tags],
+        [THING],
+    ),
+    "tag_assets": (
+        lambda api: api.tag_assets(THING, [ASSET, OTHER]),
+        ("PUT", f"/tags/{THING}/assets", {"ids": [ASSET, OTHER]}),
+        (200, BULK),
+        lambda answers: [(answer.success, answer.error or "") for answer in answers],
+        [(True, ""), (False, "duplicate")],
+    ),
+    "untag_assets": (
+        lambda api: api.untag_assets(THING, [ASSET]),
+        ("DELETE", f"/tags/{THING}/assets", {"ids": [ASSET]}),
+        (200, BULK[:1]),
+        lambda answers: [answer.success for answer in answers],
+        [True],
+    ),
+    "bulk_tag": (
+        lambda api: api.bulk_tag([THING], [ASSET, OTHER]),
+        ("PUT", "/tags/assets", {"tagIds": [THING], "assetIds": [ASSET, OTHER]}),
+        (200, {"count": 2}),
+        lambda count: count,
+        2,
+    ),
+    "edits": (
+        lambda api: api.edits(ASSET),
+        ("GET", f"/assets/{ASSET}/edits", None),
+        (
+            200,
+            {
+                "assetId": ASSET,
+                "edits": [
+                    {"id": OTHER, "action": "crop", "parameters": {"x": 10, "y": 20, "width": 200, "height": 100}},
+                    {"action": "rotate", "parameters": {"angle": 90}},
+                    {"action": "mirror", "parameters": {"axis": "horizontal"}},
+                ],
+            },
+        ),
+        lambda edits: edits,
+        [Crop(10, 20, 200, 100), Rotate(90), Mirror("horizontal")],
+    ),
+    "edit_asset": (
+        lambda api: api.edit_asset(ASSET, [Crop(1, 2, 3, 4), Rotate(270), Mirror("vertical")]),
+        (
+            "PUT",
+            f"/assets/{ASSET}/edits",
+            {
+                "edits": [
+                    {"action": "crop", "parameters": {"x": 1, "y": 2, "width": 3, "height": 4}},
+                    {"action": "rotate", "parameters": {"angle": 270}},
+                    {"action": "mirror", "parameters": {"axis": "vertical"}},
+                ]
+            },
+        ),
+        (200, {"assetId": ASSET, "edits": []}),
+        lambda result: result,
+        None,
+    ),
+    "remove_edits": (
+        lambda api: api.remove_edits(ASSET),
+        ("DELETE", f"/assets/{ASSET}/edits", None),
+        (204, None),
+        lambda result: result,
+        None,
+    ),
+    "search_assets": (
+        lambda api: api.search_assets(
+            SearchFilter(
+                created_after=MOMENT,
+                taken_before=MOMENT,
+                type="IMAGE",
+                model="X",
+                favorite=False,
+                not_in_album=True,
+                album_ids=(THING,),
+                asset_id=ASSET,
+                file_name="IMG",
+                with_stacked=False,
+            ),
+            page=2,
+            size=10,
+            order="desc",
+            with_people=True,
+        ),
+        (
+            "POST",
+            "/search/metadata",
+            {
+                "visibility": "timeline",
+                "createdAfter": "2026-01-02T03:04:05.678000+00:00",
+                "takenBefore": "2026-01-02T03:04:05.678000+00:00",
+                "type": "IMAGE",
+                "model": "X",
+                "isFavorite": False,
+                "isNotInAlbum": True,
+                "albumIds": [THING],
+                "id": ASSET,
+                "originalFileName": "IMG",
+                "withStacked": False,
+                "withExif": True,
+                "withPeople": True,
+                "page": 2,
+                "size": 10,
+                "order": "desc",
+            },
+        ),
+        (200, {"assets": {"items": [{"id": ASSET, "people": [{"id": OTHER, "name": "Eve"}]}], "nextPage": "3"}}),
+        lambda found: ([asset.id for asset in found[0]], found[0][0].people[0].name, found[1]),
+        ([ASSET], "Eve", True),
+    ),
+    "search_smart": (
+        lambda api: api.search_smart("a red boat", SearchFilter(visibility="archive", rating=3), size=5),
+        (
+            "POST",
+            "/search/smart",
+            {
+                "visibility": "archive",
+                "query": "a red boat",
+                "rating": 3,
+                "page": 1,
+                "size": 5,
+                "withExif": True,
+            },
+        ),
+        (200, {"assets": {"items": [{"id": ASSET}], "nextPage": None}}),
+        lambda found: ([asset.id for asset in found[0]], found[1]),
+        ([ASSET], False),
+    ),
+    "count": (
+        lambda api: api.count(SearchFilter(tag_ids=(THING,), offline=False)),
+        ("POST", "/search/statistics", {"visibility": "timeline", "tagIds": [THING], "isOffline": False}),
+        (200, {"total": 1234}),
+        lambda count: count,
+        1234,
+    ),
+}
