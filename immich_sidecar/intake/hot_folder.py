@@ -1,4 +1,4 @@
-"""Hot folders: what is dropped into them becomes photos. They are read, and never written to.
+"""Hot folders: what is dropped into them becomes photos. Nothing here writes to them; see `leaving` for what does.
 
 Three things go on at the same time: each folder is *followed* (changes that the system tells, or looking through it
 every few seconds), files that are new are *watched* until they have stood still, and those are *taken*, one or two
@@ -18,11 +18,13 @@ from sqlmodel import col, select
 from watchfiles import Change, awatch
 
 from immich_sidecar.errors import DiskFullError, PhotoError, StorageError
+from immich_sidecar.intake.belonging import Absorb, AsCompanion, AsPhoto, Belonging, Homeless, Wait
 from immich_sidecar.intake.mounts import needs_polling
 from immich_sidecar.intake.scanning import Found, Territory, path_text
 from immich_sidecar.library.database import Database
+from immich_sidecar.library.file_rows import DELETED, MOVED, FileKey
 from immich_sidecar.library.files import FileChangedError
-from immich_sidecar.library.intake import FileKey, Intake
+from immich_sidecar.library.intake import Intake
 from immich_sidecar.library.space import Space
 from immich_sidecar.library.tables import FileRow, IntakeState, Source
 from immich_sidecar.settings import HotFolder
@@ -53,6 +55,10 @@ class Pace:
     wait: float = 2.0
     #: Before a file is tried again that could not be stored; doubled each time, at most an hour.
     retry: float = 5.0
+    #: How long a picture waits for a RAW file of its name, in a folder that has RAW files, and a photo for an XMP file.
+    pair: float = 5.0
+    #: How long a file waits for another one that is there and cannot be taken.
+    longest_pair: float = 120.0
     #: Of the time between two looks, the part that looking may take.
     share: float = 0.05
 
@@ -97,6 +103,12 @@ class HotFolders:
         Look through every folder instead of asking the system for changes; done for network mounts anyway.
     copies : int
         Files that are taken at the same time.
+    pairs : bool
+        A RAW file and the JPEG of its name are one photo.
+    leaves : bool
+        What is taken is to leave its folder once it is safe; `pipeline.afterwards` sees to that.
+    absorb : callable, optional
+        Makes a photo the companion of another where nobody has decided about it; see `belonging.Absorb`.
     """
 
     def __init__(
@@ -109,6 +121,9 @@ class HotFolders:
         data_dir: Path,
         polling: bool = False,
         copies: int = 2,
+        pairs: bool = True,
+        leaves: bool = False,
+        absorb: Absorb | None = None,
         pace: Pace | None = None,
     ) -> None:
         by_path: OrderedDict[Path, _Folder] = OrderedDict()
@@ -121,7 +136,10 @@ class HotFolders:
         self._intake, self._database, self._space = intake, database, space
         self._data_dir = data_dir.absolute()
         self._territory = Territory([folder.path for folder in self._folders], self._data_dir)
-        self._polling, self._copies, self._pace = polling, copies, pace or Pace()
+        self._polling, self._copies, self._pace, self._leaves = polling, copies, pace or Pace(), leaves
+        self._belonging = Belonging(database, intake, self._pace, pairs=pairs, absorb=absorb)
+        #: By folder: why files stay in it that should leave it.
+        self._troubles: dict[Path, str] = {}
         #: Files that are new and not taken yet, the first seen first.
         self._waiting: OrderedDict[_Key, _Waiting] = OrderedDict()
         self._taking: set[_Key] = set()
@@ -152,10 +170,26 @@ class HotFolders:
     def states(self) -> list[dict[str, str]]:
         """For each folder and owner: `path`, `owner`, and `state`, a word or a sentence for people."""
         return [
-            {"path": path_text(folder.path), "owner": owner, "state": self._paused or folder.state}
+            {"path": path_text(folder.path), "owner": owner, "state": self._state(folder)}
             for folder in self._folders
             for owner in folder.owners
         ]
+
+    def _state(self, folder: _Folder) -> str:
+        trouble = self._troubles.get(folder.path)
+        return self._paused or (f"{folder.state}; {trouble}" if trouble else folder.state)
+
+    def tell(self, folder: Path, trouble: str | None) -> None:
+        """Show with a folder why files stay in it that should leave it."""
+        if trouble is None:
+            self._troubles.pop(folder, None)
+        else:
+            self._troubles[folder] = trouble
+
+    def owners_of(self, path: Path) -> tuple[Path, list[str]] | None:
+        """The hot folder that a file belongs to, and the owners that take it; None where it is in none."""
+        folder = self._folder_of(path)
+        return None if folder is None else (folder.path, list(folder.owners))
 
     @property
     def unfinished(self) -> int:
@@ -301,6 +335,9 @@ class HotFolders:
             row = decided.get((text, found.size, found.mtime_ns))
             if row is None or row.state is IntakeState.SEEN:
                 unknown.append(found)
+            elif row.state is IntakeState.FETCHED and row.after in (MOVED, DELETED):
+                # It left, and is there again, or another one that looks like it.
+                unknown.append(found)
             elif row.state is not IntakeState.FAILED:
                 folder.known.add(_mark(owner, found))
             elif (row.reason or "").startswith(UNREADABLE) and os.access(found.path, os.R_OK):
@@ -362,13 +399,22 @@ class HotFolders:
     async def _take(self, key: _Key, waiting: _Waiting, folder: _Folder) -> None:
         owner, path = key
         found = waiting.found
-        row = FileKey(path_text(path), found.size, found.mtime_ns)
+        row = FileKey(path_text(path), found.size, found.mtime_ns, leaves=self._leaves)
         # Between standing still and its turn a file may have waited for long.
         if await asyncio.to_thread(self._territory.look, path) != found:
             return self._wait_again(key, waiting)
         try:
             await self._until_there_is_room()
-            taken = await self._intake.take(owner, path, file_name=path.name, source=Source.HOT_FOLDER, file_row=row)
+            decision = await self._belonging.decide(
+                owner,
+                path,
+                waited=time.monotonic() - waiting.since,
+                is_coming=lambda other: (owner, other) in self._waiting or (owner, other) in self._taking,
+            )
+            if isinstance(decision, Wait):
+                due = time.monotonic() + decision.seconds
+                return self._wait_again(key, _Waiting(found, waiting.since, due, waiting.attempts))
+            await self._take_as(decision, owner, path, row)
         except PhotoError as error:
             log.info("%s: %s", row.path, error)
         except FileChangedError:
@@ -385,9 +431,24 @@ class HotFolders:
             log.exception("%s could not be taken", row.path)
             await self._intake.note(owner, row, IntakeState.FAILED, reason=f"could not be taken: {error!r}")
         else:
-            folder.known.add(_mark(owner, found))
-            log.info("%s: %s %s", row.path, "taken as" if taken.new else "is there already:", taken.sha256)
+            if not self._leaves:
+                folder.known.add(_mark(owner, found))
         return None
+
+    async def _take_as(self, decision: AsPhoto | AsCompanion | Homeless, owner: str, path: Path, row: FileKey) -> None:
+        match decision:
+            case Homeless(reason):
+                await self._intake.note(owner, row, IntakeState.SKIPPED, reason=reason)
+            case AsCompanion(sha256, kind):
+                await self._belonging.take_companion(owner, path, row, sha256, kind)
+                log.info("%s: kept with %s", row.path, sha256)
+            case AsPhoto(xmps):
+                beside = await self._belonging.receive(owner, xmps, leaves=self._leaves)
+                taken = await self._intake.take(
+                    owner, path, file_name=path.name, source=Source.HOT_FOLDER, file_row=row, beside=beside
+                )
+                log.info("%s: %s %s", row.path, "taken as" if taken.new else "is there already:", taken.sha256)
+                await self._belonging.take_over(owner, path, taken.sha256)
 
     async def _could_not(self, key: _Key, waiting: _Waiting, row: FileKey, error: StorageError) -> None:
         """A file was not stored: is it gone, can it not be read, or is the fault on our side?"""

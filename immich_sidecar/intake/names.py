@@ -1,4 +1,4 @@
-"""Names that are never looked at: hidden, temporary, of the system, or beside a photo."""
+"""Names that are never looked at: hidden, temporary, of the system, or of what programs lay beside a photo."""
 
 import re
 
@@ -21,8 +21,8 @@ _TEMPORARY = (
     ".uploading",
     "~",
 )
-#: What editors and phones write beside a photo; it says something about one and is none.
-_BESIDE = (".xmp", ".aae", ".pp3", ".dop", ".thm", ".cos", ".on1", ".lnk", ".url", ".ini", ".ctg")
+#: What editors and phones write beside a photo; it says something about one and is none. XMP files are kept with it.
+_BESIDE = (".aae", ".pp3", ".dop", ".thm", ".cos", ".on1", ".lnk", ".url", ".ini", ".ctg")
 _SYSTEM_FILES = frozenset(
     {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini", "zbthumbnail.info", "icon\r"}
 )

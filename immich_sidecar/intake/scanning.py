@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from immich_sidecar.intake.names import is_ignored_file, is_ignored_folder
+from immich_sidecar.intake.processed_folder import is_processed_folder
 from immich_sidecar.library.layout import KEPT_FOLDERS
 
 #: Files handed on at once.
@@ -136,6 +137,8 @@ class Territory:
         return found
 
     def _is_open(self, folder: Path, closed: frozenset[Identity | None]) -> bool:
+        if folder.parent in self._roots and is_processed_folder(folder):
+            return False
         return folder not in self._roots and not is_ignored_folder(folder.name) and _identity(folder) not in closed
 
     def _closed(self, root: Path) -> frozenset[Identity | None]:

@@ -7,7 +7,7 @@ publishing over the photo again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,9 +16,12 @@ from sqlalchemy import func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from immich_sidecar.errors import ConflictError, SidecarError, StaleVersionError
+from immich_sidecar.advise.looks import preset_in, with_preset
+from immich_sidecar.advise.presets import NO_ADVICE
+from immich_sidecar.analysis.findings import Job
+from immich_sidecar.errors import ConflictError, InvalidParameterError, SidecarError, StaleVersionError
 from immich_sidecar.events import EventType
-from immich_sidecar.library import photos, processed, recipes, switches
+from immich_sidecar.library import companions, luts, photos, presets, processed, recipes, switches
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
 from immich_sidecar.library.layout import Layout
@@ -32,7 +35,7 @@ from immich_sidecar.library.tables import (
     WorkState,
     now,
 )
-from immich_sidecar.pipeline import decisions
+from immich_sidecar.pipeline import analysing_again, decisions
 from immich_sidecar.pipeline.filing import put_in_place
 from immich_sidecar.pipeline.notices import notice, queue_notice
 from immich_sidecar.recipe.recipe import Recipe, change
@@ -42,9 +45,11 @@ PAUSED = "paused"
 #: Switch, kept with `local`, that pauses the queues of all owners.
 PAUSED_ALL = "paused_all"
 
+#: Photos that are looked through at a time.
+PIECE = 500
 #: States in which there is work to do.
 WORKING = (WorkState.STORED, WorkState.ANALYSED, WorkState.ADVISED, WorkState.RENDERED)
-_RECIPE_KINDS = ("change", "reset", "develop")
+_RECIPE_KINDS = ("change", "reset", "develop", "preset", analysing_again.KIND, analysing_again.TAKEN)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,19 @@ class _Scene:
 
 def _size(photo: PhotoRow) -> tuple[int, int] | None:
     return (photo.width, photo.height) if photo.width > 0 and photo.height > 0 else None
+
+
+def _steps(recipe: Recipe) -> list[tuple[str, dict[str, Any]]]:
+    return [(operation.type, operation.parameters) for operation in recipe.operations]
+
+
+async def _check_luts(session: AsyncSession, owner: str, recipe: Recipe) -> None:
+    """Refuse a recipe that names a LUT which its owner does not have."""
+    lut = recipe.operation("lut")
+    if lut is not None and not await luts.has(session, owner, lut.parameters["sha256"]):
+        raise InvalidParameterError(
+            f"lut.sha256: there is no LUT {lut.parameters['sha256']} of yours; import it first.", field="lut.sha256"
+        )
 
 
 def _do_nothing(*_: object) -> None:
@@ -123,7 +141,40 @@ class Commands:
         """
         async with self._photo(owner, sha256, version) as scene:
             base = await self._recipe(scene)
-            await self._new_version(scene, change(base, patch, at=now(), size=_size(scene.photo)), "change")
+            changed = change(base, patch, at=now(), size=_size(scene.photo))
+            await _check_luts(scene.session, owner, changed)
+            await self._new_version(scene, changed, "change")
+        return scene.photo
+
+    async def preset(self, owner: str, sha256: str, version: int, name: str, strength: float | None = None) -> PhotoRow:
+        """Give a photo another preset; a new version is rendered at once and awaits its owner.
+
+        What the owner changed by hand stays. Where the photo has that preset already, nothing happens.
+
+        Parameters
+        ----------
+        name
+            The word for one of everybody's presets, or for one of the owner's own.
+        strength
+            Of its look, in percent, 0 to 200; None: 100.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such preset.
+        """
+        async with self._photo(owner, sha256, version) as scene:
+            photo = scene.photo
+            wanted = await presets.find(scene.session, owner, name, strength)
+            before = await self._newest_recipe(scene)
+            recipe = with_preset(before, wanted, is_raw=photo.is_raw, at=now())
+            earlier = preset_in(before)
+            is_same = (earlier.name, earlier.strength) == (wanted.name, wanted.strength)
+            is_same = is_same and _steps(recipe) == _steps(before)
+            if photo.state is WorkState.LEFT_ALONE and all(o.type in NO_ADVICE for o in recipe.operations):
+                raise ConflictError(f"Nothing that “{wanted.label}” does is needed; the photo stays as it is.")
+            if photo.state is WorkState.LEFT_ALONE or not is_same:
+                await self._new_version(scene, recipe, "preset")
         return scene.photo
 
     async def reset(self, owner: str, sha256: str, version: int) -> PhotoRow:
@@ -143,6 +194,48 @@ class Commands:
                 raise ConflictError("Only a photo that was left alone can be developed anyway.")
             await self._new_version(scene, await self._recipe(scene), "develop")
         return scene.photo
+
+    async def analyse(self, owner: str, sha256: str, version: int) -> PhotoRow:
+        """Look at a photo again with the models that there are now; see `analysing_again`."""
+        async with self._photo(owner, sha256, version) as scene:
+            if scene.photo.state not in analysing_again.SETTLED:
+                raise ConflictError("The photo is still being worked on; look at it again when that is done.")
+            analysing_again.begin(scene.photo, decisions.INTERACTIVE)
+            self._events.record(scene.session, notice(EventType.QUEUE_CHANGED, scene.photo))
+        return scene.photo
+
+    async def renew(self, owner: str, sha256: str, version: int) -> PhotoRow:
+        """Take what was offered after another look: a new version is rendered at once and awaits its owner."""
+        async with self._photo(owner, sha256, version) as scene:
+            recipe = await analysing_again.offered(scene.session, scene.photo)
+            if recipe is None or scene.photo.state is not WorkState.KEPT:
+                raise ConflictError("Nothing else is offered for this photo.")
+            await self._new_version(scene, recipe, analysing_again.TAKEN)
+        return scene.photo
+
+    async def analyse_lacking(self, owner: str, jobs: frozenset[Job]) -> int:
+        """Look again at every photo that lacks an answer of one of these models, behind all new ones; gives how many.
+
+        A piece at a time, so that nobody waits long for the rows.
+        """
+        count, after = 0, None
+        while jobs:
+            async with self._database.transaction() as session:
+                page = await photos.page(session, owner, state=analysing_again.SETTLED, after=after, limit=PIECE)
+                for photo in page.items:
+                    if photo.failed_at is None and analysing_again.lacks(photo, jobs):
+                        analysing_again.begin(photo, analysing_again.LOW)
+                        photo.revision += 1
+                        session.add(photo)
+                        count += 1
+                if page.next is None and count:
+                    self._events.record(session, queue_notice(owner, analysed_again=count))
+            after = page.next
+            if after is None:
+                break
+        if count:
+            self._wake()
+        return count
 
     async def undo(self, owner: str, sha256: str, version: int) -> PhotoRow:
         """Take back the newest decision that is not undone; repeatedly, one further back each time.
@@ -173,6 +266,11 @@ class Commands:
             photo = scene.photo
             if photo.state not in WORKING:
                 raise ConflictError("There is no work on this photo that could be cancelled.")
+            if analysing_again.is_again(photo):
+                analysing_again.give_up(photo)
+                self._events.record(scene.session, notice(EventType.QUEUE_CHANGED, photo))
+                self._abandon(owner, sha256)
+                return photo
             newest = await decisions.newest(scene.session, photo)
             if newest is not None and newest.kind in _RECIPE_KINDS and newest.after.get("version") == photo.version:
                 await self._undo(scene)
@@ -246,6 +344,23 @@ class Commands:
             self._wake()
         return count
 
+    async def go_on_with(self, owner: str, asset_ids: Collection[str]) -> int:
+        """Let publishing go on that these assets of Immich had blocked; returns for how much."""
+        count = 0
+        async with self._database.transaction() as session:
+            photos_of = select(PhotoRow.sha256).where(
+                col(PhotoRow.owner_id) == owner, col(PhotoRow.immich_asset_id).in_(asset_ids)
+            )
+            versions_of = select(VersionRow.photo).where(
+                col(VersionRow.owner_id) == owner, col(VersionRow.immich_asset_id).in_(asset_ids)
+            )
+            found = {*(await session.exec(photos_of)), *(await session.exec(versions_of))}
+            for sha256 in found:
+                count += await self._unblock(session, owner, sha256)
+        if count:
+            self._wake()
+        return count
+
     async def batch(self, owner: str, items: Iterable[tuple[str, int, str]]) -> list[BatchResult]:
         """Run commands given as (id, version, action), each on its own: one that is refused stops no other."""
         actions: dict[str, Callable[[str, str, int], Any]] = {
@@ -256,6 +371,8 @@ class Commands:
             "cancel": self.cancel,
             "reset": self.reset,
             "develop": self.develop_anyway,
+            "analyse": self.analyse,
+            "renew": self.renew,
         }
         results = []
         for identity, version, action in items:
@@ -297,13 +414,18 @@ class Commands:
     async def _recipe(self, scene: _Scene) -> Recipe:
         """The recipe that a change starts from."""
         photo = scene.photo
-        if photo.recipe_id is None:
-            raise ConflictError("Nothing is proposed for this photo yet; wait until it is analysed.")
-        recipe = await recipes.load(scene.session, photo.owner_id, photo.recipe_id)
+        recipe = await self._newest_recipe(scene)
         if photo.state is not WorkState.LEFT_ALONE:
             return recipe
         switched_off = {str(item["operation"]): None for item in recipe.ai_metadata.get("suggestions", ())}
         return change(recipe, switched_off, at=now(), size=_size(photo))
+
+    @staticmethod
+    async def _newest_recipe(scene: _Scene) -> Recipe:
+        photo = scene.photo
+        if photo.recipe_id is None:
+            raise ConflictError("Nothing is proposed for this photo yet; wait until it is analysed.")
+        return await recipes.load(scene.session, photo.owner_id, photo.recipe_id)
 
     async def _new_version(self, scene: _Scene, recipe: Recipe, kind: str) -> None:
         photo, session = scene.photo, scene.session
@@ -402,7 +524,10 @@ class Commands:
             versions = versions.where(col(VersionRow.photo) == sha256)
             originals = originals.where(col(PhotoRow.sha256) == sha256)
         connection = await session.connection()
-        return sum([(await connection.execute(statement)).rowcount for statement in (versions, originals)])
+        reopened = sum([(await connection.execute(statement)).rowcount for statement in (versions, originals)])
+        if owner is not None:
+            await companions.reopen(session, owner, sha256)
+        return reopened
 
     async def _switch(self, owner: str | None, *, paused: bool) -> None:
         async with self._database.transaction() as session:

@@ -10,9 +10,11 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from immich_sidecar.library import processed
-from immich_sidecar.library.tables import DecisionRow, PhotoRow, Publish, VersionRow, now
+from immich_sidecar.library.tables import DecisionRow, PhotoRow, Publish, Review, VersionRow, now
 from immich_sidecar.recipe.recipe import derived_id
 
+#: The kind of the decision that takes a photo back when its backfill is undone.
+TAKE_BACK = "take_back"
 #: Priority of work that a person has just asked for and waits for.
 INTERACTIVE = 100
 
@@ -55,6 +57,29 @@ async def newest(session: AsyncSession, photo: PhotoRow) -> DecisionRow | None:
         .limit(1)
     )
     return rows.first()
+
+
+async def standing(session: AsyncSession, photo: PhotoRow) -> int | None:
+    """Number of the version that its owner had approved when the changes were made that wait now; None without one."""
+    if photo.review is not Review.PENDING:
+        return None
+    rows = await session.exec(
+        select(DecisionRow.before, DecisionRow.after)
+        .where(
+            col(DecisionRow.owner_id) == photo.owner_id,
+            col(DecisionRow.photo) == photo.sha256,
+            col(DecisionRow.undone).is_(False),
+        )
+        .order_by(col(DecisionRow.id).desc())
+    )
+    number = photo.version
+    for before, after in rows:
+        if after.get("version") != number or before.get("version") == number:
+            continue
+        number = int(before.get("version") or 0)
+        if before.get("review") != Review.PENDING.value:
+            return number if before.get("review") == Review.APPROVED.value else None
+    return None
 
 
 async def next_version(session: AsyncSession, photo: PhotoRow) -> int:

@@ -140,7 +140,7 @@ class Dispatcher:
         self._tools = tools
         self._queue = WorkQueue(tools.database, tools.events)
         self._steps = (stages or Stages(tools)).steps()
-        self._slots = max(1, slots)
+        self._slots = self._limit = max(1, slots)
         self._publishing = publishing
         self._lock = lock
         self._in_flight: dict[tuple[str, str], _InFlight] = {}
@@ -197,6 +197,22 @@ class Dispatcher:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    @property
+    def publishing(self) -> PublishQueue | None:
+        """The queue towards Immich; None where nothing is ever published."""
+        return self._publishing
+
+    @property
+    def in_work(self) -> int:
+        """Photos that are in work."""
+        return len(self._in_flight)
+
+    def limit(self, slots: int) -> None:
+        """Have no more photos in work at once than that, at least one; those that are go on."""
+        before, self._limit = self._limit, max(1, slots)
+        if self._limit > before:
+            self._ring()
 
     def wake(self) -> None:
         """Something may be due now."""
@@ -257,7 +273,7 @@ class Dispatcher:
 
     async def _fill(self) -> None:
         """Hand out as many photos as there are free slots."""
-        free = self._slots - len(self._in_flight)
+        free = min(self._slots, self._limit) - len(self._in_flight)
         if free <= 0 or time.monotonic() < self._not_before or any(flight.alone for flight in self._in_flight.values()):
             return
         due = await self._queue.due(free, states=await self._allowed_states())

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
+from immich_sidecar.advise.presets import Chosen
 from immich_sidecar.errors import (
     NotAPhotoError,
+    SettingsError,
     SidecarError,
     StorageError,
     UndecodableError,
@@ -31,6 +33,16 @@ if TYPE_CHECKING:
 
 Status = Literal["rendered", "left_alone", "skipped", "failed"]
 
+#: Quality of JPEGs where none is asked for.
+DEFAULT_QUALITY = 92
+#: How names of pictures may end, by the ending that we give them.
+_ENDINGS = {
+    "jpg": {".jpg", ".jpeg"},
+    "heic": {".heic", ".heif"},
+    "avif": {".avif"},
+    "jxl": {".jxl"},
+    "tif": {".tif", ".tiff"},
+}
 #: Time that one file may take before its worker is ended, in seconds.
 FILE_TIMEOUT = 300.0
 
@@ -41,7 +53,7 @@ class Job:
 
     #: The original; only ever read.
     source: Path
-    #: The JPEG to write, absolute.
+    #: The picture to write, absolute.
     picture: Path
     #: The recipe file to write, absolute.
     recipe: Path
@@ -56,7 +68,7 @@ class Outcome:
     status: Status
     #: Why it was left alone, skipped or failed.
     reason: str | None = None
-    #: The JPEG that was written.
+    #: The picture that was written.
     output: str | None = None
     #: The recipe file that was written.
     recipe: str | None = None
@@ -105,11 +117,35 @@ def _walk(folder: Path, output: Path) -> Iterable[Path]:
                 yield here / name
 
 
-def plan(files: Sequence[tuple[Path, Path]], output: Path) -> list[Job]:
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks of the files."""
+
+    #: Format of `output`; None: what the recipe says, else JPEG.
+    format: str | None
+    #: Quality in the sense of the format; None: the recipe's, or the usual one.
+    quality: int | None
+    #: Ending of the files' names.
+    extension: str = "jpg"
+
+
+def wanted_output(format_name: str | None, quality: int | None, recipe: Path | None) -> Wanted:
+    """What files to make; reads the recipe file, if there is one, for its format.
+
+    Raises what `read_recipe_file` raises.
+    """
+    from immich_sidecar.recipe.operations import plan as plan_of
+    from immich_sidecar.recipe.plan import OutputPlan
+
+    asked = OutputPlan() if recipe is None else plan_of(read_recipe_file(recipe).operations).output
+    return Wanted(format_name, quality, (asked if format_name is None else OutputPlan(format_name)).extension)
+
+
+def plan(files: Sequence[tuple[Path, Path]], output: Path, extension: str = "jpg") -> list[Job]:
     """Give every file names of its own in the output folder.
 
-    `{stem}.jpg`; `{stem}_{ext}.jpg` where two inputs of a folder share the stem (compared without case, as some
-    file systems do); a number after that where they share the extension too.
+    `{stem}.jpg` (or the given ending); `{stem}_{ext}.jpg` where two inputs of a folder share the stem (compared
+    without case, as some file systems do); a number after that where they share the extension too.
     """
     stems: dict[tuple[str, str], int] = {}
     for path, folder in files:
@@ -126,7 +162,7 @@ def plan(files: Sequence[tuple[Path, Path]], output: Path) -> list[Job]:
             candidate = f"{stem}_{number}"
         taken.add((str(folder).casefold(), candidate.casefold()))
         target = output.absolute() / folder
-        jobs.append(Job(path, target / f"{candidate}.jpg", target / f"{candidate}.recipe.json"))
+        jobs.append(Job(path, target / f"{candidate}.{extension}", target / f"{candidate}.recipe.json"))
     return jobs
 
 
@@ -149,8 +185,37 @@ def read_recipe_file(path: Path) -> "Recipe":
     return Recipe.from_json(text)
 
 
+def lut_folders(named: Path | None) -> tuple[Path, ...]:
+    """Where the LUTs of recipes lie: the folder that was named, else those of the data directory.
+
+    Raises
+    ------
+    StorageError
+        If the named folder is none.
+    """
+    from immich_sidecar.library.layout import Layout
+    from immich_sidecar.settings import load_settings
+
+    if named is not None:
+        if not named.is_dir():
+            raise StorageError(f"{named}: no such folder; --luts names the folder that holds the .cube files")
+        return (named,)
+    try:
+        layout = Layout(load_settings().data_dir)
+        return tuple(layout.absolute(layout.luts(owner)) for owner, _ in layout.homes())
+    except (SettingsError, OSError):
+        return ()
+
+
 async def process(
-    jobs: Sequence[Job], executor: "Executor", *, slots: int, recipe: Path | None, quality: int
+    jobs: Sequence[Job],
+    executor: "Executor",
+    *,
+    slots: int,
+    recipe: Path | None,
+    wanted: Wanted,
+    luts: tuple[Path, ...] = (),
+    preset: Chosen | None = None,
 ) -> AsyncIterator[Outcome]:
     """Process the jobs, as many at a time as there are slots, and yield each outcome as it comes."""
     import asyncio
@@ -160,7 +225,7 @@ async def process(
     async def one(job: Job) -> Outcome:
         text = None if recipe is None else str(recipe)
         try:
-            outcome: Outcome = await executor.run(process_file, job, text, quality, timeout=FILE_TIMEOUT)
+            outcome: Outcome = await executor.run(process_file, job, text, wanted, luts, preset, timeout=FILE_TIMEOUT)
             return outcome
         except WorkerDied:
             return Outcome(str(job.source), "failed", "the file crashed the decoder; it is probably damaged")
@@ -183,7 +248,9 @@ async def process(
             task.cancel()
 
 
-def process_file(job: Job, recipe: str | None, quality: int) -> Outcome:
+def process_file(
+    job: Job, recipe: str | None, wanted: Wanted, luts: tuple[Path, ...] = (), preset: Chosen | None = None
+) -> Outcome:
     """Process one file in a worker. What goes wrong with the photo becomes its outcome."""
     from immich_sidecar.develop.probe import looks_like_photo_name
 
@@ -194,7 +261,7 @@ def process_file(job: Job, recipe: str | None, quality: int) -> Outcome:
             return Outcome(name, "skipped", "the file is empty")
         if not os.access(job.source, os.R_OK):
             return Outcome(name, "failed", "the file cannot be read; check its permissions")
-        return _process_photo(job, recipe, quality, seconds)
+        return _process_photo(job, recipe, wanted, luts, preset or Chosen(), seconds)
     except (NotAPhotoError, UnsupportedError) as error:
         return Outcome(name, "skipped", str(error), seconds=seconds)
     except UndecodableError as error:
@@ -205,7 +272,14 @@ def process_file(job: Job, recipe: str | None, quality: int) -> Outcome:
         return Outcome(name, "failed", str(error) or type(error).__name__, seconds=seconds)
 
 
-def _process_photo(job: Job, recipe_file: str | None, quality: int, seconds: dict[str, float]) -> Outcome:
+def _process_photo(  # noqa: PLR0917  what `process_file` was given
+    job: Job,
+    recipe_file: str | None,
+    wanted: Wanted,
+    luts: tuple[Path, ...],
+    preset: Chosen,
+    seconds: dict[str, float],
+) -> Outcome:
     from immich_sidecar.advise.adviser import advise, recipe_for
     from immich_sidecar.analysis.analysis import analyse
     from immich_sidecar.develop.engine import develop
@@ -226,24 +300,29 @@ def _process_photo(job: Job, recipe_file: str | None, quality: int, seconds: dic
         analysis = analyse(job.source)
         seconds["analyse"] = _lap(lap)
         lap = time.perf_counter()
-        advice = advise(analysis)
-        recipe = recipe_for(digest, advice, analysis, at=at, recipe_id=derived_id(digest))
+        advice = advise(analysis, preset=preset)
+        recipe = recipe_for(digest, advice, analysis, at=at, recipe_id=derived_id(digest), preset=preset)
         left_alone = advice.left_alone
         seconds["advise"] = _lap(lap)
+    recipe = _with_output(recipe, wanted)
+    quality = wanted.quality or DEFAULT_QUALITY
     replaced = _refuse_foreign(job)
+    earlier = _of_another_ending(job)
     job.recipe.parent.mkdir(parents=True, exist_ok=True)
     if left_alone is None:
         lap = time.perf_counter()
         temporary = _temporary(job.picture)
         try:
-            report = develop(job.source, recipe, temporary, quality=quality)
+            report = develop(job.source, recipe, temporary, quality=quality, luts=luts)
             # The recipe comes first and knows both pictures, so a crash between the two leaves nothing foreign.
-            written = {"sha256": report.sha256, "quality": quality}
+            written = {"sha256": report.sha256, "quality": quality, "file": job.picture.name}
             if replaced is not None and replaced != report.sha256:
                 written["replaces"] = replaced
             recipe = recipe.model_copy(update={"ai_metadata": recipe.ai_metadata | {"output": written}})
             write_atomically(job.recipe, recipe.to_json().encode())
             adopt(temporary, job.picture)
+            if earlier is not None:
+                earlier.unlink(missing_ok=True)
         finally:
             temporary.unlink(missing_ok=True)
         seconds["render"] = _lap(lap)
@@ -251,6 +330,8 @@ def _process_photo(job: Job, recipe_file: str | None, quality: int, seconds: dic
     else:
         # A picture of ours from an earlier run would contradict what the recipe file says now.
         job.picture.unlink(missing_ok=True)
+        if earlier is not None:
+            earlier.unlink(missing_ok=True)
         write_atomically(job.recipe, recipe.to_json().encode())
     seconds["total"] = _lap(began)
     return Outcome(
@@ -264,20 +345,21 @@ def _process_photo(job: Job, recipe_file: str | None, quality: int, seconds: dic
     )
 
 
-def replay(recipe_file: Path, original: Path, output: Path, *, quality: int) -> None:
-    """Render a recipe file for its original into `output`, in this process.
+def replay(recipe_file: Path, original: Path, output: Path, *, quality: int, luts: Sequence[Path] = ()) -> None:
+    """Render a recipe file for its original into `output`, in this process; `luts` are folders of LUTs.
 
     Raises
     ------
     StorageError
-        If a file cannot be read or written, or the output is one of the inputs.
+        If a file cannot be read or written, or the output is one of the inputs or has the ending of another format.
     RecipeError
-        If the recipe is none, or was made for another original.
+        If the recipe is none, was made for another original, or names a LUT that is in none of the folders.
     PhotoError
         If the original cannot be decoded.
     """
     from immich_sidecar.develop.engine import develop
     from immich_sidecar.errors import RecipeError
+    from immich_sidecar.recipe.operations import plan as plan_of
 
     recipe = read_recipe_file(recipe_file)
     try:
@@ -289,13 +371,16 @@ def replay(recipe_file: Path, original: Path, output: Path, *, quality: int) -> 
             f"{recipe_file} was made for another original (SHA-256 {recipe.original_hash[:12]}..., this one is "
             f"{digest[:12]}...); name the photo it belongs to, or use `process --recipe` to copy its look"
         )
+    ending = plan_of(recipe.operations).output.extension
+    if output.suffix.lower() not in _ENDINGS[ending]:
+        raise StorageError(f"{output}: this recipe makes a {ending.upper()} file; let its name end in .{ending}")
     if output.exists() and (output.samefile(original) or output.samefile(recipe_file)):
         raise StorageError(f"{output} is one of the inputs; choose another output file")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(output)
         try:
-            develop(original, recipe, temporary, quality=quality)
+            develop(original, recipe, temporary, quality=quality, luts=luts)
             adopt(temporary, output)
         finally:
             temporary.unlink(missing_ok=True)
@@ -340,6 +425,35 @@ def _refuse_foreign(job: Job) -> str | None:
             f"{job.picture} exists and was not written by this program, or changed since; choose another output folder"
         )
     return present
+
+
+def _with_output(recipe: "Recipe", wanted: Wanted) -> "Recipe":
+    """The recipe with the format and quality that were asked for on the command line."""
+    from immich_sidecar.recipe.recipe import Operation, Source, canonical
+
+    present = recipe.operation("output")
+    if wanted.format is None and (present is None or wanted.quality is None):
+        return recipe
+    before = dict(present.parameters) if present else {}
+    if wanted.format is not None and wanted.format != before.get("format"):
+        before |= {"format": wanted.format, "quality": None}
+    if wanted.quality is not None:
+        before["quality"] = wanted.quality
+    step = Operation(type="output", parameters=before, timestamp=recipe.created_at, source=Source.USER)
+    others = [operation for operation in recipe.operations if operation.type != "output"]
+    overrides = {**recipe.user_overrides, "output": step.parameters}
+    return recipe.model_copy(update={"operations": canonical([*others, step]), "user_overrides": overrides})
+
+
+def _of_another_ending(job: Job) -> Path | None:
+    """The picture that an earlier run made of the same file with another ending, if it is still that one."""
+    if not job.recipe.exists():
+        return None
+    written = read_recipe_file(job.recipe).ai_metadata.get("output", {})
+    path = job.recipe.with_name(Path(str(written.get("file") or job.picture.name)).name)
+    if path == job.picture or not path.is_file() or path.samefile(job.source):
+        return None
+    return path if _sha256(path) == written.get("sha256") else None
 
 
 def _sha256(path: Path) -> str:

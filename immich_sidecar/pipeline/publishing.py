@@ -2,91 +2,90 @@
 
     none -> original_uploaded -> uploaded -> stacked -> marked
 
-Each arrow asks Immich for one thing and then writes what came of it in one transaction. What Immich told is a
-fact and always recorded; the state itself moves on only if the photo's revision is still the one that was read,
-because a command in between may want something else. Every step can be repeated: a version that is there is
-found again by its checksum, and a row in `uploads` forbids sending one twice.
+Each arrow asks Immich for one thing and then writes what came of it in one transaction; what lies between `stacked`
+and `marked` is the list `publish_order.AFTER_STACKED`. What Immich told is a fact and always recorded; the state
+itself moves on only if the photo's revision is still the one that was read, because a command in between may want
+something else. Every step can be repeated: a version that is there is found again by its checksum, and a row in
+`uploads` forbids sending one twice.
 """
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from immich_sidecar.errors import ImmichGoneError, ImmichRefusedError
+from immich_sidecar.errors import ImmichGoneError, ImmichPermissionError, ImmichRefusedError
 from immich_sidecar.events import EventType
-from immich_sidecar.immich import marks
-from immich_sidecar.immich.publish import version_file_name
-from immich_sidecar.library import originals, photos, processed
+from immich_sidecar.immich.publish import UploadResult, version_file_name
+from immich_sidecar.immich.retire import FOUND_THERE, Fate
+from immich_sidecar.immich.rules import Skip
+from immich_sidecar.library import photos, processed
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
+from immich_sidecar.library.installation import installation_id
 from immich_sidecar.library.layout import Layout
 from immich_sidecar.library.tables import (
     PhotoRow,
     Publish,
-    RecipeRow,
-    Source,
+    Review,
     UploadRow,
     VersionRow,
     WorkState,
     now,
 )
 from immich_sidecar.pipeline.notices import notice
+from immich_sidecar.pipeline.publish_annotations import annotation_of
+from immich_sidecar.pipeline.publish_natively import make_natively
+from immich_sidecar.pipeline.publish_order import AFTER_STACKED
+from immich_sidecar.pipeline.publish_originals import Originals, TrashedError
+from immich_sidecar.pipeline.publish_scene import SENT, Scene, may_be_retired, read_scene, upload_row
+from immich_sidecar.pipeline.publish_steps import Bench, NotYetError, Step, bring_back, mark_of
 from immich_sidecar.pipeline.targets import Target
-from immich_sidecar.pipeline.wanted import Primary, Wanted, original_wanted, wanted
+from immich_sidecar.pipeline.uploads import Uploads
+from immich_sidecar.pipeline.wanted import Edits, Primary
 
-#: States in which the work on a photo is over, so that its original is not needed.
-_DONE = (WorkState.KEPT, WorkState.LEFT_ALONE, WorkState.CANCELLED)
-
-
-class TrashedError(ImmichRefusedError):
-    """Immich has the same file in its trash; what its owner threw away is not brought back by us."""
-
-
-@dataclass
-class _Scene:
-    """What was read of a photo and one of its versions."""
-
-    photo: PhotoRow
-    version: VersionRow
-    recipe: RecipeRow | None
-    wanted: Wanted
-    our_ids: frozenset[str]
-    uploaded: UploadRow | None
-
-    @property
-    def current(self) -> bool:
-        return self.version.n == self.photo.version
-
-    @property
-    def arranges(self) -> bool:
-        """Whether what is on top of the stack is this version's to say."""
-        return self.current or self.wanted.primary is Primary.RESTORE
-
-    @property
-    def review(self) -> str:
-        return self.photo.review.value if self.current else "superseded"
+#: Kinds of photos that are left as they are, and their badge; what else speaks against an upload may change.
+_LEFT_ALONE: Mapping[str, tuple[str, str]] = {
+    Skip.LIVE_PHOTO: ("live_photo", "a live photo, whose moving part a developed copy would lose"),
+    Skip.VIDEO: ("live_photo", "a video, or part of a live photo"),
+    Skip.PANORAMA: ("panorama", "a panorama, which has to stay as it was stitched"),
+}
 
 
 class Publishing:
-    """Brings Immich to what is wanted there, one version or one original at a time.
+    """Brings Immich to what is wanted there, one version at a time.
 
     Parameters
     ----------
     keep_originals
         Whether our copy of a hot folder's original stays once Immich has confirmed its checksum.
+    steps
+        What is done with a version once it is stacked.
     """
 
-    def __init__(self, database: Database, layout: Layout, events: EventLog, *, keep_originals: bool = True) -> None:
+    def __init__(
+        self,
+        database: Database,
+        layout: Layout,
+        events: EventLog,
+        *,
+        keep_originals: bool = True,
+        steps: tuple[Step, ...] = AFTER_STACKED,
+    ) -> None:
         self._database = database
         self._layout = layout
         self._events = events
-        self._keep_originals = keep_originals
+        self._steps = steps
+        self._bench: Bench | None = None
+        #: What is being sent now.
+        self.uploads = Uploads(events)
+        #: Sees to the originals themselves.
+        self.originals = Originals(database, layout, events, self.uploads, keep=keep_originals)
+        # Where the steps of a version go on that had to wait: at which revision, at which of them.
+        self._waiting: dict[tuple[str, str, int], tuple[int, int]] = {}
 
     async def version(self, target: Target, owner: str, sha256: str, n: int) -> None:
         """Go through the steps that one version still needs; returns when nothing is left to do.
@@ -95,22 +94,34 @@ class Publishing:
         ------
         ImmichError, StorageError
             Where a step could not be made; what was made before is recorded.
+        NotYetError
+            Where a step has to wait for Immich.
         """
         # The revision for which the stack was seen to; a command in between may want another primary.
         stacked_at: int | None = None
         while True:
-            scene = await self._read(target, owner, sha256, n)
-            if scene is None:
+            async with self._database.reading() as session:
+                scene = await read_scene(session, target, owner, sha256, n)
+            if scene is None or scene.version.publish is Publish.BLOCKED:
                 return
-            if scene.version.publish is Publish.BLOCKED:
-                return
-            if scene.wanted.nothing or scene.version.publish is Publish.MARKED:
+            if scene.wanted.nothing:
+                if scene.version.written.get(SENT) and await self._arrived(target, scene):
+                    continue
                 await self._settle(scene)
                 return
+            if scene.version.retired is not None and scene.wanted.bring_back:
+                await bring_back(await self._tools(), scene)
+                continue
+            if scene.version.publish is Publish.MARKED or scene.version.retired in (Fate.TRASHED, Fate.GONE):
+                await self._settle(scene)
+                return
+            if scene.wanted.edits is not Edits.KEEP and scene.photo.immich_asset_id is not None:
+                await self._edit_natively(target, scene)
+                continue
             match scene.version.publish:
                 case Publish.NONE:
                     if scene.photo.immich_asset_id is None:
-                        await self._upload_original(target, scene.photo)
+                        await self.originals.upload(target, scene.photo)
                     else:
                         await self._write(scene, _to(Publish.ORIGINAL_UPLOADED))
                 case Publish.ORIGINAL_UPLOADED:
@@ -118,40 +129,11 @@ class Publishing:
                 case Publish.UPLOADED:
                     await self._stack(target, scene, stacked_before=False)
                     stacked_at = scene.photo.revision
-                case Publish.STACKED if scene.arranges and stacked_at != scene.photo.revision:
+                case Publish.STACKED if stacked_at != scene.photo.revision and self._must_arrange(scene):
                     await self._stack(target, scene, stacked_before=True)
                     stacked_at = scene.photo.revision
                 case _:
-                    await self._mark(target, scene)
-
-    async def original(self, target: Target, owner: str, sha256: str) -> bool:
-        """See to the original itself: upload it, and drop our copy where that is wanted.
-
-        Returns whether it has to be looked at again later.
-        """
-        async with self._database.reading() as session:
-            photo = await photos.find(session, owner, sha256)
-        if photo is None or not original_wanted(photo.source, connected=photo.connection_id is not None):
-            return False
-        if photo.immich_asset_id is None:
-            await self._upload_original(target, photo)
-            async with self._database.reading() as session:
-                photo = await photos.get(session, owner, sha256)
-        if target.albums and photo.immich_asset_id is not None:
-            await target.publisher.add_to_albums(photo.immich_asset_id)
-        return await self._drop_copy(target, photo)
-
-    async def block_original(self, owner: str, sha256: str, reason: str, *, due_at: datetime | None) -> None:
-        """The original waits for a person."""
-        async with self._database.transaction() as session:
-            photo = await photos.find(session, owner, sha256)
-            if photo is None:
-                return
-            photo.original_publish = Publish.BLOCKED
-            photo.original_publish_error = reason
-            photo.original_publish_due_at = due_at
-            session.add(photo)
-            self._events.record(session, notice(EventType.PUBLISH_BLOCKED, photo, error=reason, n=0))
+                    await self._after_stacked(scene)
 
     async def block(self, owner: str, sha256: str, n: int, reason: str, *, due_at: datetime | None) -> None:
         """A version waits for a person."""
@@ -168,63 +150,41 @@ class Publishing:
             session.add(version)
             self._events.record(session, notice(EventType.PUBLISH_BLOCKED, photo, error=reason, n=n))
 
-    async def _read(self, target: Target, owner: str, sha256: str, n: int) -> _Scene | None:
-        async with self._database.reading() as session:
-            photo = await photos.find(session, owner, sha256)
-            version = await processed.find(session, owner, sha256, n)
-            if photo is None or version is None:
-                return None
-            uploaded = await _upload_row(session, photo, n)
-            others = await processed.all_of(session, owner, sha256)
-            want = wanted(
-                target.mode if photo.connection_id is not None else None,
-                photo.review,
-                current=n == photo.version,
-                first=n == 1,
-                kept=n != photo.version or photo.state is WorkState.KEPT,
-                uploaded=uploaded is not None or version.immich_asset_id is not None,
-            )
-            recipe = await session.get(RecipeRow, version.recipe_id)
-            ids = frozenset(row.immich_asset_id for row in others if row.immich_asset_id is not None)
-            return _Scene(photo, version, recipe, want, ids, uploaded)
+    async def _tools(self) -> Bench:
+        if self._bench is None:
+            self._bench = Bench(self._database, self._events, await installation_id(self._database))
+        return self._bench
 
-    async def _upload_original(self, target: Target, photo: PhotoRow) -> None:
-        if photo.source is Source.IMMICH:
-            raise ImmichGoneError(f"{photo.file_name}: it came from Immich, but its asset is not known any more")
-        path = await asyncio.to_thread(originals.locate, self._layout, photo)
-        result = await target.publisher.upload_original(
-            path,
-            file_name=photo.file_name,
-            sha1=photo.sha1,
-            captured_at=photo.captured_at,
-            modified_at=photo.captured_at or photo.created_at,
-        )
-        if result.is_trashed:
-            raise TrashedError(
-                f"{photo.file_name}: Immich has it in its trash; restore it there and retry, or leave it"
-            )
-        async with self._database.transaction() as session:
-            row = await photos.get(session, photo.owner_id, photo.sha256)
-            row.immich_asset_id = result.asset_id
-            row.original_publish = Publish.ORIGINAL_UPLOADED
-            row.original_publish_error = None
-            row.original_publish_attempts = 0
-            row.original_publish_due_at = None if self._keep_originals else now()
-            if await _upload_row(session, row, 0) is None:
-                session.add(
-                    UploadRow(
-                        owner_id=row.owner_id,
-                        original_hash=row.sha256,
-                        version=0,
-                        immich_original_id=result.asset_id,
-                    )
-                )
-            session.add(row)
-            self._events.record(session, notice(EventType.PUBLISHED, row, n=0, publish=Publish.ORIGINAL_UPLOADED.value))
-        if target.albums:
-            await target.publisher.add_to_albums(result.asset_id)
+    def _must_arrange(self, scene: Scene) -> bool:
+        """Whether the stack is to be looked at, and was not before a later step had to wait."""
+        return scene.arranges and self._waiting.get(_key(scene), (None, 0))[0] != scene.photo.revision
 
-    async def _upload(self, target: Target, scene: _Scene) -> None:
+    async def _after_stacked(self, scene: Scene) -> None:
+        """Make the steps that follow the stack, from the one that had to wait on."""
+        bench, photo = await self._tools(), scene.photo
+        key = _key(scene)
+        revision, first = self._waiting.pop(key, (photo.revision, 0))
+        for number, step in enumerate(self._steps):
+            if number < first and revision == photo.revision:
+                continue
+            try:
+                await step(bench, scene)
+            except NotYetError:
+                self._waiting[key] = (photo.revision, number)
+                raise
+        await self._write(scene, _to(Publish.MARKED), then=self._reopen_replaced)
+
+    async def _reopen_replaced(self, session: AsyncSession, photo: PhotoRow, version: VersionRow) -> None:
+        """The current version is in its place: those before it can go out of the way."""
+        if version.n != photo.version or photo.review is not Review.APPROVED:
+            return
+        for row in await processed.all_of(session, photo.owner_id, photo.sha256):
+            in_place = row.immich_asset_id is not None and row.publish in (Publish.STACKED, Publish.MARKED)
+            if row.n != version.n and in_place and may_be_retired(row):
+                row.publish, row.due_at = Publish.STACKED, now()
+                session.add(row)
+
+    async def _upload(self, target: Target, scene: Scene) -> None:
         photo, version = scene.photo, scene.version
         if scene.uploaded is not None:
             # Sent before, perhaps deleted there since: never again.
@@ -236,43 +196,117 @@ class Publishing:
 
             await self._write(scene, again, always=again)
             return
-        result = await target.publisher.upload_version(
-            self._layout.absolute(version.path),
-            file_name=version_file_name(photo.file_name, version.n, Path(version.path).suffix.lstrip(".")),
-            sha1=version.sha1,
-            captured_at=photo.captured_at,
-            modified_at=version.created_at,
-            mark=self._version_mark(scene),
-        )
+        if not await self._may_upload(target, scene):
+            return
+        if not await self._is_about_to_be_sent(scene):
+            return
+        bench = await self._tools()
+        with self.uploads.follow(photo, version.n) as on_bytes:
+            result = await target.publisher.upload_version(
+                self._layout.absolute(version.path),
+                file_name=version_file_name(photo.file_name, version.n, Path(version.path).suffix.lstrip(".")),
+                sha1=version.sha1,
+                captured_at=photo.captured_at,
+                modified_at=version.created_at,
+                mark=mark_of(scene, bench.installation),
+                annotation=annotation_of(scene),
+                on_bytes=on_bytes,
+            )
 
-        def record(row: VersionRow) -> None:
-            row.immich_asset_id = result.asset_id
-            row.publish = Publish.UPLOADED
-
-        async with self._database.transaction() as session:
-            row = await processed.get(session, photo.owner_id, photo.sha256, version.n)
-            # Whatever was decided meanwhile: Immich has it, and that must not be forgotten.
-            record(row)
-            row.attempts, row.last_error = 0, None
-            session.add(row)
-            if await _upload_row(session, photo, version.n) is None:
-                session.add(
-                    UploadRow(
-                        owner_id=photo.owner_id,
-                        original_hash=photo.sha256,
-                        version=version.n,
-                        immich_original_id=photo.immich_asset_id,
-                        immich_processed_id=result.asset_id,
-                    )
-                )
-            await self._tell(session, photo, row)
+        await self._record_upload(scene, result)
         if result.is_trashed:
             raise TrashedError(
                 f"{photo.file_name}: Immich has version {version.n} in its trash; restore it there and retry"
             )
 
-    async def _stack(self, target: Target, scene: _Scene, *, stacked_before: bool) -> None:
-        photo, version = scene.photo, scene.version
+    async def _is_about_to_be_sent(self, scene: Scene) -> bool:
+        """Write down that a version may be in Immich from now on; False where a command came between."""
+        async with self._database.transaction() as session:
+            photo = await photos.get(session, scene.photo.owner_id, scene.photo.sha256)
+            if photo.revision != scene.photo.revision:
+                return False
+            row = await processed.get(session, photo.owner_id, photo.sha256, scene.version.n)
+            row.written = {**row.written, SENT: True}
+            session.add(row)
+        return True
+
+    async def _arrived(self, target: Target, scene: Scene) -> bool:
+        """Whether a version is in Immich although it is not wanted any more: its decision was undone on the way."""
+        bench = await self._tools()
+        result = await target.publisher.find_version(scene.version.sha1, mark_of(scene, bench.installation))
+        if result is None:
+            await bench.remember(scene.version, _not_sent)
+            return False
+        await self._record_upload(scene, result)
+        return True
+
+    async def _record_upload(self, scene: Scene, result: UploadResult) -> None:
+        """Whatever was decided meanwhile: Immich has it, and that must not be forgotten."""
+        photo, n = scene.photo, scene.version.n
+        async with self._database.transaction() as session:
+            row = await processed.get(session, photo.owner_id, photo.sha256, n)
+            _not_sent(row)
+            row.immich_asset_id = result.asset_id
+            row.publish = Publish.UPLOADED
+            row.written = {**row.written, **result.written}
+            if not result.is_ours:
+                row.written = {**row.written, FOUND_THERE: True}
+            row.attempts, row.last_error = 0, None
+            session.add(row)
+            if await upload_row(session, photo, n) is None:
+                session.add(
+                    UploadRow(
+                        owner_id=photo.owner_id,
+                        original_hash=photo.sha256,
+                        version=n,
+                        immich_original_id=photo.immich_asset_id,
+                        immich_processed_id=result.asset_id,
+                    )
+                )
+            await self._tell(session, photo, row)
+
+    async def _may_upload(self, target: Target, scene: Scene) -> bool:
+        """Look at the original once more before a version of it is sent; False: the photo is left alone.
+
+        Raises
+        ------
+        ImmichRefusedError
+            If something speaks against it that its owner may change.
+        """
+        photo = scene.photo
+        reason = await target.look_again(photo)
+        if reason is None or (reason == Skip.EDITED and photo.native_edits):
+            return True
+        badge, words = _LEFT_ALONE.get(reason, (None, None))
+        if badge is not None and badge == photo.badge:
+            # Known for what it is, and developed all the same: its owner wants that.
+            return True
+        if badge is None:
+            raise ImmichRefusedError(f"{photo.file_name}: nothing is uploaded, because its original is {reason}")
+        async with self._database.transaction() as session:
+            row = await photos.get(session, photo.owner_id, photo.sha256)
+            if row.revision != photo.revision:
+                return False
+            row.badge, row.left_alone_reason = badge, words
+            row.state, row.review = WorkState.LEFT_ALONE, Review.NONE
+            row.revision += 1
+            row.updated_at = now()
+            session.add(row)
+            self._events.record(session, notice(EventType.LEFT_ALONE, row, reason=words))
+        return False
+
+    async def _edit_natively(self, target: Target, scene: Scene) -> None:
+        """Let Immich itself show the original as the version is, or as it was."""
+        bench = await self._tools()
+        if scene.wanted.edits is Edits.MAKE and not await self._may_upload(target, scene):
+            return
+        if await make_natively(bench, scene):
+            await self._write(scene, _to(Publish.MARKED), then=self._reopen_replaced)
+
+    async def _stack(self, target: Target, scene: Scene, *, stacked_before: bool) -> None:
+        photo, version, standing = scene.photo, scene.version, scene.standing
+        if standing is not None and standing.retired is not None:
+            await self._bring_back_standing(target, scene, standing)
         result = await target.publisher.stack(
             photo.immich_asset_id or "",
             version.immich_asset_id or "",
@@ -280,6 +314,8 @@ class Publishing:
             primary_before=photo.immich_primary_before,
             our_ids=scene.our_ids,
             stacked_before=stacked_before,
+            earlier_ids=scene.earlier_ids,
+            standing_id=None if standing is None else standing.immich_asset_id,
         )
         async with self._database.transaction() as session:
             row = await photos.get(session, photo.owner_id, photo.sha256)
@@ -289,38 +325,25 @@ class Publishing:
             session.add(row)
         await self._write(scene, _to(Publish.STACKED))
 
-    async def _mark(self, target: Target, scene: _Scene) -> None:
-        photo, version = scene.photo, scene.version
-        await target.publisher.mark(version.immich_asset_id or "", self._version_mark(scene))
-        if scene.wanted.mark_original:
-            fields = marks.mark_of_original(
-                recipe_id=version.recipe_id, version=version.n, review=scene.review, sha256=photo.sha256
-            )
-            await target.publisher.mark(photo.immich_asset_id or "", fields)
-        if target.albums and scene.current:
-            await target.publisher.add_to_albums(photo.immich_asset_id or "", version.immich_asset_id)
-        await self._write(scene, _to(Publish.MARKED))
-
-    def _version_mark(self, scene: _Scene) -> dict[str, Any]:
-        recipe = scene.recipe
-        return marks.mark_of_version(
-            original_asset_id=scene.photo.immich_asset_id or "",
-            recipe_id=scene.version.recipe_id,
-            recipe={"operations": [] if recipe is None else recipe.operations},
-            ai_analysis={} if recipe is None else recipe.ai_metadata,
-            version=scene.version.n,
-            review=scene.review,
-            sha256=scene.photo.sha256,
-        )
+    async def _bring_back_standing(self, target: Target, scene: Scene, standing: VersionRow) -> None:
+        """Bring back the version that is to be on top again, before the present one leaves that place."""
+        async with self._database.reading() as session:
+            earlier = await read_scene(session, target, standing.owner_id, standing.photo, standing.n)
+        if earlier is None or earlier.version.publish is Publish.BLOCKED or not earlier.wanted.bring_back:
+            return
+        # Where that cannot be, it is said at that version, which comes up by itself; the original is on top then.
+        with suppress(ImmichGoneError, ImmichPermissionError, ImmichRefusedError):
+            await bring_back(await self._tools(), earlier)
 
     async def _write(
         self,
-        scene: _Scene,
+        scene: Scene,
         change: Callable[[VersionRow], None],
         *,
         always: Callable[[VersionRow], None] | None = None,
+        then: Callable[[AsyncSession, PhotoRow, VersionRow], Awaitable[None]] | None = None,
     ) -> None:
-        """Record a step; where a command came between, only what is a fact (`always`)."""
+        """Record a step; where a command came between, only what is a fact (`always`). `then` belongs to the step."""
         async with self._database.transaction() as session:
             photo = await photos.get(session, scene.photo.owner_id, scene.photo.sha256)
             row = await processed.get(session, photo.owner_id, photo.sha256, scene.version.n)
@@ -331,9 +354,11 @@ class Publishing:
             chosen(row)
             row.attempts, row.last_error = 0, None
             session.add(row)
+            if unchanged and then is not None:
+                await then(session, photo, row)
             await self._tell(session, photo, row)
 
-    async def _settle(self, scene: _Scene) -> None:
+    async def _settle(self, scene: Scene) -> None:
         """Nothing is left to do for a version."""
         async with self._database.transaction() as session:
             photo = await photos.get(session, scene.photo.owner_id, scene.photo.sha256)
@@ -341,27 +366,9 @@ class Publishing:
             # A command that came between has made it due again, and is seen to next.
             if photo.revision == scene.photo.revision and photo.state is scene.photo.state:
                 row.due_at = None
+                if row.retired in (Fate.TRASHED, Fate.GONE) and row.publish is Publish.STACKED:
+                    row.publish = Publish.MARKED
                 session.add(row)
-
-    async def _drop_copy(self, target: Target, photo: PhotoRow) -> bool:
-        """Remove our copy of an original that Immich holds for certain; returns whether to come back later."""
-        if (
-            self._keep_originals
-            or photo.source is not Source.HOT_FOLDER
-            or photo.path is None
-            or originals.is_cached(photo.path)
-        ):
-            return False
-        if photo.state not in _DONE or photo.immich_asset_id is None:
-            return True
-        if not await target.publisher.confirm(photo.immich_asset_id, photo.sha1):
-            return True
-        async with self._database.transaction() as session:
-            row = await photos.get(session, photo.owner_id, photo.sha256)
-            if row.state not in _DONE or row.revision != photo.revision:
-                return True
-            await originals.remove_copy(session, self._layout, photo.owner_id, photo.sha256)
-        return False
 
     async def _tell(self, session: AsyncSession, photo: PhotoRow, version: VersionRow) -> None:
         self._events.record(
@@ -374,6 +381,14 @@ class Publishing:
                 immich_asset_id=version.immich_asset_id,
             ),
         )
+
+
+def _key(scene: Scene) -> tuple[str, str, int]:
+    return (scene.photo.owner_id, scene.photo.sha256, scene.version.n)
+
+
+def _not_sent(version: VersionRow) -> None:
+    version.written = {name: value for name, value in version.written.items() if name != SENT}
 
 
 def _to(state: Publish) -> Callable[[VersionRow], None]:
@@ -390,14 +405,3 @@ def _primary(primary: Primary) -> Literal["ours", "keep", "restore"]:
         Primary.RESTORE: "restore",
     }
     return choices[primary]
-
-
-async def _upload_row(session: AsyncSession, photo: PhotoRow, n: int) -> UploadRow | None:
-    rows = await session.exec(
-        select(UploadRow).where(
-            col(UploadRow.owner_id) == photo.owner_id,
-            col(UploadRow.original_hash) == photo.sha256,
-            col(UploadRow.version) == n,
-        )
-    )
-    return rows.first()

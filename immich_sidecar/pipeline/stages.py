@@ -18,9 +18,11 @@ from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from immich_sidecar.advise.looks import preset_in
+from immich_sidecar.analysis.findings import TABLE_NAME, Face, Job
 from immich_sidecar.errors import IntegrityError
 from immich_sidecar.events import EventType
-from immich_sidecar.library import files, originals, photos, processed, recipes
+from immich_sidecar.library import embeddings, files, luts, originals, photo_words, photos, presets, processed, recipes
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
 from immich_sidecar.library.layout import Layout
@@ -34,15 +36,22 @@ from immich_sidecar.library.tables import (
     WorkState,
     now,
 )
-from immich_sidecar.pipeline import decisions, tasks
+from immich_sidecar.pipeline import analysing_again, decisions, tasks, tasting
+from immich_sidecar.pipeline.describing import carried_words
 from immich_sidecar.pipeline.executor import Executor
 from immich_sidecar.pipeline.filing import put_in_place, rendering_path
+from immich_sidecar.pipeline.looked import Looked
+from immich_sidecar.pipeline.looking import Looking
+from immich_sidecar.pipeline.modes import mode_of
 from immich_sidecar.pipeline.notices import notice
+from immich_sidecar.recipe.operations import plan
 from immich_sidecar.recipe.recipe import Recipe
 from immich_sidecar.settings import Mode
 
 #: Fetches an original that lives in Immich again and returns where it lies then.
 Refetch = Callable[[PhotoRow], Awaitable[Path]]
+#: Faces that Immich knows in a photo, given the size of its oriented picture.
+FacesOf = Callable[[PhotoRow, int, int], Awaitable[tuple[Face, ...]]]
 #: Called with the fraction of the present step that is done.
 OnProgress = Callable[[float], None]
 Step = Callable[[PhotoRow, OnProgress], Awaitable[PhotoRow | None]]
@@ -59,12 +68,21 @@ class Tools:
     space: Space
     #: JPEG quality of versions.
     quality: int = 92
+    #: What kind of file versions are, by the name of a format; None: JPEG.
+    output: str | None = None
     #: Seconds that a worker may be busy with one photo.
     task_timeout: float = 300.0
-    #: In `auto`, versions of high confidence are approved by themselves.
+    #: Of photos for which neither a rule nor their connection has another; in `auto`, versions of high confidence are
+    #: approved by themselves.
     mode: Mode = Mode.STACK
     #: None where no original lives in Immich.
     refetch: Refetch | None = None
+    #: The models; None: there are none.
+    looking: Looking | None = None
+    #: Faces that Immich has found in a photo, where it may be asked; it never fails.
+    faces: FacesOf | None = None
+    #: Asks for words about a photo (owner, SHA-256) when all else is done.
+    describe: Callable[[str, str], None] | None = None
 
 
 class Stages:
@@ -92,44 +110,116 @@ class Stages:
         original = await self._original(photo)
         thumbnail = layout.absolute(layout.thumbnail(photo.owner_id, photo.sha256, 0))
         preview = layout.absolute(layout.preview(photo.owner_id, photo.sha256, 0))
-        found: tasks.Analysed = await self._run(
-            tasks.analyse_file, str(original), str(thumbnail), str(preview), on_progress=on_progress
-        )
+        # Models need no more than the preview, and look at it while the photo is measured.
+        is_visible = asyncio.Event()
+
+        def tell(fraction: float) -> None:
+            on_progress(fraction)
+            if fraction >= tasks.PREVIEWS_DONE:
+                is_visible.set()
+
+        looking = asyncio.create_task(self._look(photo, preview, is_visible))
+        try:
+            found: tasks.Analysed = await self._run(
+                tasks.analyse_file, str(original), str(thumbnail), str(preview), on_progress=tell
+            )
+            is_visible.set()
+            looked = await looking
+            closer = await self._closer(looked, preview)
+        finally:
+            looking.cancel()
         async with self._commit(photo, WorkState.ANALYSED) as (session, row):
             if row is None:
                 return None
-            row.analysis = found.analysis
+            analysis = found.analysis
+            if closer is not None:
+                analysis = analysis | {"findings": closer.findings}
+                if closer.table is not None:
+                    await luts.keep_unlisted(
+                        session, layout, row.owner_id, name=TABLE_NAME, normal_form=closer.table, points=closer.points
+                    )
+            row.analysis = carried_words(row.analysis, analysis)
+            if (vector := looked.embedding) is not None:
+                await embeddings.store(session, row.owner_id, row.sha256, vector.model, vector.revision, vector.values)
             row.width, row.height = found.width, found.height
             row.is_raw = found.is_raw
+            row.badge = row.badge or _badge(found)
             row.media_type = found.media_type or row.media_type
+            await photo_words.put(session, row)
             self._tools.events.record(session, notice(EventType.ANALYSED, row))
         return row
+
+    async def _look(self, photo: PhotoRow, preview: Path, is_visible: asyncio.Event) -> Looked:
+        looking, faces = self._tools.looking, self._tools.faces
+        if looking is None or not looking.jobs:
+            return Looked()
+        await is_visible.wait()
+        known: tuple[Face, ...] = ()
+        if faces is not None and Job.FACES in looking.jobs and photo.immich_asset_id is not None:
+            known = await faces(photo, *await asyncio.to_thread(_size_of, preview))
+        return await looking.look(photo.owner_id, photo.sha256, preview, faces=known)
+
+    async def _closer(self, looked: Looked, preview: Path) -> "tasks.Closer | None":
+        """What models found, with what is measured of it."""
+        found = looked.findings
+        if found is None:
+            return None
+        plain = found.model_dump(mode="json")
+        if not found.faces and not found.objects and looked.table is None:
+            return tasks.Closer(plain)
+        closer: tasks.Closer = await self._run(tasks.look_closer, str(preview), plain, looked.table)
+        return closer
 
     async def advise(self, photo: PhotoRow, on_progress: OnProgress) -> PhotoRow | None:
         """Turn the measurements into a recipe with a version number, or leave the photo alone."""
         overrides: dict[str, Any] = {}
+        before: Recipe | None = None
         async with self._tools.database.reading() as session:
             if photo.recipe_id is not None:
-                # Proposals may be made anew; what the person changed stays.
-                overrides = (await recipes.load(session, photo.owner_id, photo.recipe_id)).user_overrides
+                # Proposals may be made anew; what the person changed and chose stays.
+                before = await recipes.load(session, photo.owner_id, photo.recipe_id)
+                overrides, preset = before.user_overrides, preset_in(before)
+            else:
+                preset = await presets.find_or_usual(session, photo.owner_id, photo.preset, photo.preset_strength)
             version = await decisions.next_version(session, photo)
         proposed = decisions.recipe_id(photo, version)
+        taste, shows = await tasting.for_photo(self._tools.database, photo)
         advised: tasks.Advised = await self._run(
-            tasks.advise_photo, photo.sha256, photo.analysis or {}, overrides, proposed, now()
+            tasks.advise_photo,
+            photo.sha256,
+            photo.analysis or {},
+            overrides,
+            proposed,
+            now(),
+            preset,
+            tuple(photo.allowed),
+            self._tools.output,
+            taste,
+            shows,
         )
         recipe = Recipe.from_json(advised.recipe)
         reason = advised.left_alone
+        is_again = before is not None and analysing_again.is_again(photo)
+        if before is not None and is_again and analysing_again.origin(photo) is WorkState.KEPT:
+            same = reason is not None or analysing_again.is_same(before, recipe)
+            if same or analysing_again.is_decided(photo):
+                return await self._as_before(photo, None if same else recipe)
         if reason is not None:
             recipe = recipe.model_copy(update={"id": decisions.recipe_id(photo, 0)})
         state = WorkState.ADVISED if reason is None else WorkState.LEFT_ALONE
         async with self._commit(photo, state) as (session, row):
             if row is None:
                 return None
+            earlier = decisions.snapshot(row) | {"state": analysing_again.origin(photo).value}
             await recipes.save(session, self._tools.layout, recipe, row.owner_id)
             row.recipe_id = recipe.id
             suggestions = recipe.ai_metadata.get("suggestions", ())
             if reason is None:
                 row.version = version
+                row.left_alone_reason = None
+                if is_again:
+                    decisions.record(session, row, analysing_again.KIND, earlier)
+                    await decisions.reopen_publishing(session, row)
                 self._tools.events.record(session, notice(EventType.SUGGESTED, row, suggestions=suggestions))
             else:
                 row.left_alone_reason = reason
@@ -137,6 +227,22 @@ class Stages:
                 self._tools.events.record(
                     session, notice(EventType.LEFT_ALONE, row, suggestions=suggestions, reason=reason)
                 )
+        if reason is not None:
+            self._describe(photo)
+        return row
+
+    async def _as_before(self, photo: PhotoRow, other: Recipe | None) -> PhotoRow | None:
+        """End another look at a photo that stays as it is; `other` is what is offered instead, if anything."""
+        async with self._commit(photo, WorkState.KEPT) as (session, row):
+            if row is None:
+                return None
+            row.priority = 0
+            if other is None:
+                await analysing_again.forget_offer(session, row)
+            else:
+                await analysing_again.offer(session, self._tools.layout, row, other)
+            self._tools.events.record(session, notice(EventType.ANALYSED, row, offers=other is not None))
+        self._describe(photo)
         return row
 
     async def render(self, photo: PhotoRow, on_progress: OnProgress) -> PhotoRow | None:
@@ -149,7 +255,9 @@ class Stages:
             earlier = await processed.find(session, photo.owner_id, photo.sha256, photo.version)
         taken = photo.captured_at or photo.created_at
         path = (
-            layout.processed(photo.owner_id, photo.sha256, photo.version, "jpg", taken)
+            layout.processed(
+                photo.owner_id, photo.sha256, photo.version, plan(recipe.operations).output.extension, taken
+            )
             if earlier is None
             else earlier.path
         )
@@ -162,6 +270,7 @@ class Stages:
                 recipe.to_json(),
                 str(temporary),
                 self._tools.quality,
+                str(layout.absolute(layout.luts(photo.owner_id))),
                 on_progress=on_progress,
             )
             version = VersionRow(
@@ -194,6 +303,7 @@ class Stages:
         async with tools.database.reading() as session:
             version = await processed.find(session, photo.owner_id, photo.sha256, photo.version)
             recipe = await recipes.load(session, photo.owner_id, photo.recipe_id or "")
+            mode = await mode_of(session, photo, tools.mode)
         if version is None or not await asyncio.to_thread(put_in_place, layout, version):
             # The file was lost: the same recipe makes the same bytes again.
             async with self._commit(photo, WorkState.ADVISED) as (_, row):
@@ -205,7 +315,7 @@ class Stages:
             str(layout.absolute(layout.thumbnail(photo.owner_id, photo.sha256, photo.version))),
             str(layout.absolute(layout.preview(photo.owner_id, photo.sha256, photo.version))),
         )
-        approve = tools.mode is Mode.AUTO and photo.review is Review.NONE and await _is_certain(recipe)
+        approve = mode is Mode.AUTO and photo.review is Review.NONE and await _is_certain(recipe)
         async with self._commit(photo, WorkState.KEPT) as (session, row):
             if row is None:
                 return None
@@ -222,7 +332,12 @@ class Stages:
                 session,
                 notice(EventType.READY, row, suggestions=recipe.ai_metadata.get("suggestions", ())),
             )
+        self._describe(photo)
         return row
+
+    def _describe(self, photo: PhotoRow) -> None:
+        if self._tools.describe is not None:
+            self._tools.describe(photo.owner_id, photo.sha256)
 
     async def _run(self, function: Callable[..., Any], *args: Any, on_progress: OnProgress | None = None) -> Any:
         return await self._tools.executor.run(
@@ -268,6 +383,21 @@ def history(photo: PhotoRow, status: str, error: str | None = None) -> Processin
         status=status,
         error_message=error,
     )
+
+
+def _badge(found: tasks.Analysed) -> str | None:
+    """What a file carries beside its picture, for `PhotoRow.badge`; a RAW file is developed whatever it carries."""
+    facts = found.analysis.get("facts", {})
+    names = {"has_gain_map": "gain_map", "is_motion_photo": "motion_photo", "is_panorama": "panorama"}
+    return None if found.is_raw else next((badge for name, badge in names.items() if facts.get(name)), None)
+
+
+def _size_of(preview: Path) -> tuple[int, int]:
+    """Width and height of a preview of ours, in pixels."""
+    import simplejpeg
+
+    height, width, _, _ = simplejpeg.decode_jpeg_header(preview.read_bytes())
+    return int(width), int(height)
 
 
 async def _store(session: AsyncSession, version: VersionRow) -> None:

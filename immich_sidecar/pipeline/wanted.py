@@ -18,6 +18,17 @@ class Primary(StrEnum):
     RESTORE = "restore"
 
 
+class Edits(StrEnum):
+    """What becomes of edits of Immich's own at the original."""
+
+    #: They stay as they are.
+    KEEP = "keep"
+    #: Those of the version are made, instead of uploading it.
+    MAKE = "make"
+    #: Ours are taken away again.
+    TAKE_AWAY = "take_away"
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What Immich should hold of one version."""
@@ -32,24 +43,44 @@ class Wanted:
     mark: bool = False
     #: The original carries our mark for this version as well.
     mark_original: bool = False
+    #: Another version took its place, or its owner rejected it: it goes out of the way, as far as that is allowed.
+    retire: bool = False
+    #: Where we retired it, that is undone.
+    bring_back: bool = False
+    #: What becomes of edits that Immich made of the original.
+    edits: Edits = Edits.KEEP
 
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to reach."""
-        return not (self.upload or self.stack or self.mark)
+        return not (self.upload or self.stack or self.mark) and self.edits is Edits.KEEP
 
 
 #: Nothing is to be done for the version.
 NOTHING = Wanted()
 
 
-def wanted(mode: Mode | None, review: Review, *, current: bool, first: bool, kept: bool, uploaded: bool) -> Wanted:
+def wanted(
+    mode: Mode | None,
+    review: Review,
+    *,
+    current: bool,
+    first: bool,
+    kept: bool,
+    uploaded: bool,
+    replaced: bool = False,
+    trashes: bool = False,
+    retired_now: bool = True,
+    native: bool = False,
+    edited: bool = False,
+    edited_by_this: bool = False,
+) -> Wanted:
     """Say what Immich should hold of one version.
 
     Parameters
     ----------
     mode
-        The mode of the photo's connection; None where the photo has no connection.
+        The mode of the photo; None where the photo has no connection.
     review
         Where the photo stands with its owner.
     current
@@ -60,21 +91,69 @@ def wanted(mode: Mode | None, review: Review, *, current: bool, first: bool, kep
         Whether its file is finished and in place.
     uploaded
         Whether Immich has ever taken it: it is in the `uploads` table.
+    replaced
+        Whether the current version is in its place in Immich, with all that the owner had given this one.
+    trashes
+        Whether what is out of the way goes to Immich's trash: then also what was rejected.
+    retired_now
+        Where this one was retired: whether the photo's current version is still the one that it was retired for. A
+        version that went with a rejection comes back with its undoing, one that was rejected before a change stays.
+    native
+        Whether Immich itself can do what the photo's current version does, and does so instead of a new asset.
+    edited
+        Whether the original carries edits that we had Immich make.
+    edited_by_this
+        Whether those are what the photo's current version asks for.
     """
     if mode is None or not kept:
         return NOTHING
+    if current and native and not uploaded:
+        return _natively(review, edited=edited, edited_by_this=edited_by_this)
+    if current and edited and (edited_by_this or review is not Review.PENDING):
+        # Nothing else is done before the original is as it was.
+        return Wanted(edits=Edits.TAKE_AWAY, mark_original=True)
+    rejected = review is Review.REJECTED
+    decided = rejected or review is Review.APPROVED
     if not current:
         # What is there stays in the stack and is marked superseded; nothing new is added to it. Where the current
         # version was rejected, an earlier one must not stay on top either.
-        primary = Primary.RESTORE if review is Review.REJECTED else Primary.KEEP
-        return Wanted(upload=True, stack=True, primary=primary, mark=True) if uploaded else NOTHING
+        if not uploaded:
+            # A photo that was left alone, and is again.
+            undone = edited and review is Review.NONE
+            return Wanted(edits=Edits.TAKE_AWAY, mark_original=True) if undone else NOTHING
+        return Wanted(
+            upload=True,
+            stack=True,
+            primary=Primary.RESTORE if rejected or (native and review is Review.APPROVED) else Primary.KEEP,
+            mark=True,
+            retire=(review is Review.APPROVED and replaced) or (rejected and trashes),
+            bring_back=not decided and retired_now,
+        )
     if review is Review.APPROVED:
-        return Wanted(upload=True, stack=True, primary=Primary.OURS, mark=True, mark_original=True)
+        return Wanted(upload=True, stack=True, primary=Primary.OURS, mark=True, mark_original=True, bring_back=True)
     if uploaded:
         # Rejected, or an approval that was undone.
-        return Wanted(upload=True, stack=True, primary=Primary.RESTORE, mark=True, mark_original=True)
+        return Wanted(
+            upload=True,
+            stack=True,
+            primary=Primary.RESTORE,
+            mark=True,
+            mark_original=True,
+            retire=rejected and trashes,
+            bring_back=not (rejected and trashes),
+        )
     if review is Review.PENDING and first and mode is not Mode.REVIEW:
         return Wanted(upload=True, stack=True, primary=Primary.KEEP, mark=True, mark_original=True)
+    return NOTHING
+
+
+def _natively(review: Review, *, edited: bool, edited_by_this: bool) -> Wanted:
+    """What is wanted of a version that Immich makes by editing the original: there is no asset of it."""
+    if review is Review.APPROVED:
+        return Wanted(edits=Edits.MAKE, mark_original=True)
+    # Those of an earlier version stay until its owner decides about this one.
+    if edited and (edited_by_this or review is Review.REJECTED):
+        return Wanted(edits=Edits.TAKE_AWAY, mark_original=True)
     return NOTHING
 
 

@@ -18,7 +18,7 @@ from immich_sidecar.library import photos
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
 from immich_sidecar.library.tables import LOCAL_OWNER, OwnerRow, PhotoRow, SwitchRow, WorkState, now
-from immich_sidecar.pipeline import retrying
+from immich_sidecar.pipeline import analysing_again, retrying
 from immich_sidecar.pipeline.commands import PAUSED, PAUSED_ALL, WORKING
 from immich_sidecar.pipeline.notices import notice
 from immich_sidecar.pipeline.stages import history
@@ -222,6 +222,14 @@ class WorkQueue:
         return row if row.revision == read.revision and row.state is read.state else None
 
     def _fail(self, session: AsyncSession, row: PhotoRow, error: str) -> None:
+        if analysing_again.is_again(row):
+            # What it was before is no worse for it.
+            step = STEP_NAMES[row.state]
+            analysing_again.give_up(row)
+            row.updated_at = now()
+            session.add(history(row, "failed", error))
+            self._events.record(session, notice(EventType.FAILED, row, error=error, step=step))
+            return
         row.failed_at = STEP_NAMES[row.state]
         row.last_error = error
         row.due_at = None

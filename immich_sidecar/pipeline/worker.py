@@ -67,6 +67,16 @@ def initialise(
     `life` is the reading end of a pipe whose other end only the service holds: when the service dies, however it
     dies, the worker ends instead of writing on beside the service's successor.
     """
+    live_with_service(life, niceness, environment)
+    _channel.progress = progress
+    if warm_up is not None:
+        # Whatever goes wrong here goes wrong again in a task, which records it.
+        with contextlib.suppress(Exception):
+            warm_up()
+
+
+def live_with_service(life: Connection, niceness: int, environment: Mapping[str, str]) -> None:
+    """Make the present process one that stands back behind others and ends with its service; see `initialise`."""
     # The pool's own handler would wait for the end of a C call; the default one does not.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ.update(environment)
@@ -74,11 +84,6 @@ def initialise(
         os.nice(niceness)
     _be_ended_with_service(life)
     threading.Thread(target=_end_with_service, args=(life,), name="life", daemon=True).start()
-    _channel.progress = progress
-    if warm_up is not None:
-        # Whatever goes wrong here goes wrong again in a task, which records it.
-        with contextlib.suppress(Exception):
-            warm_up()
 
 
 def _be_ended_with_service(life: Connection) -> None:

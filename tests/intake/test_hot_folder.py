@@ -170,7 +170,7 @@ async def test_what_is_no_photo(library: Library, tmp_path: Path) -> None:
     (root / "notes.txt").write_text("text")
     (root / "rubbish.jpg").write_text("no photo")
     (root / "film.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(500))
-    for silent in ("Thumbs.db", "a.jpg.part", ".hidden.jpg", "a.xmp", "~$x.jpg"):
+    for silent in ("Thumbs.db", "a.jpg.part", ".hidden.jpg", "a.pp3", "~$x.jpg"):
         (root / silent).write_bytes(jpeg_bytes(9))
     (root / "empty.jpg").touch()
     async with _following(library, (root, "local")) as following:

@@ -26,7 +26,6 @@ from immich_sidecar.intake.scanning import BATCH, Territory, look_at, path_text
         "desktop.ini",
         ".DS_Store",
         "._a.jpg",
-        "IMG_1.XMP",
         "IMG_1.AAE",
         "SYNOFILE_THUMB_M.jpg",
     ],

@@ -30,7 +30,9 @@ from immich_sidecar.library.tables import (
     VersionRow,
 )
 from immich_sidecar.pipeline.commands import WORKING, Commands
+from immich_sidecar.pipeline.describing import Describing
 from immich_sidecar.pipeline.dispatcher import Dispatcher
+from immich_sidecar.pipeline.looking import Looking
 from immich_sidecar.pipeline.publish_queue import PublishQueue
 from immich_sidecar.pipeline.publishing import Publishing
 from immich_sidecar.pipeline.stages import Tools
@@ -48,7 +50,7 @@ _PANORAMA = (
 
 def developed(seed: int = 1) -> bytes:
     """A small JPEG that is so dark that something is done about it; another seed gives another photo."""
-    return _jpeg(degraded(scene(240, 160, seed=seed), ev=-2.5))
+    return _jpeg(degraded(scene(240, 160, seed=seed), ev=-3.0))
 
 
 def left_alone(seed: int = 1) -> bytes:
@@ -132,6 +134,7 @@ class House:
     publish_queue: PublishQueue
     targets: dict[int, Target]
     inbox: Path
+    models: Looking | None = None
     names: list[str] = field(default_factory=list)
 
     async def drop(self, content: bytes, name: str = "photo.jpg", owner: str = "local", **more: Any) -> str:
@@ -237,7 +240,10 @@ async def open_house(
     targets: Mapping[int, Target] | None = None,
     keep_originals: bool = True,
     slots: int = 2,
+    uploads: int = 3,
     start: bool = True,
+    looking: Callable[[Layout], Looking] | None = None,
+    faces: Any = None,
 ) -> AsyncIterator[House]:
     """Build everything on a data directory, and take it down again."""
     data = folder / "data"
@@ -250,8 +256,22 @@ async def open_house(
     space = Room(data, 0)
     executor = executor or ThreadExecutor()
     present: dict[int, Target] = dict(targets or {})
-    queue = PublishQueue(database, Publishing(database, layout, events, keep_originals=keep_originals), lambda: present)
-    tools = Tools(database, layout, events, executor, space, mode=mode, task_timeout=20)
+    publishing = Publishing(database, layout, events, keep_originals=keep_originals)
+    queue = PublishQueue(database, publishing, lambda: present, uploads=uploads)
+    models = None if looking is None else looking(layout)
+    describing = None if models is None else Describing(database, layout, events, models)
+    tools = Tools(
+        database,
+        layout,
+        events,
+        executor,
+        space,
+        mode=mode,
+        task_timeout=20,
+        looking=models,
+        faces=faces,
+        describe=None if describing is None else describing.add,
+    )
     dispatcher = Dispatcher(tools, slots=slots, publishing=queue)
     commands = Commands(database, layout, events, wake=dispatcher.wake, abandon=dispatcher.abandon)
     intake = Intake(database, layout, events, space, wake=dispatcher.wake)
@@ -259,6 +279,8 @@ async def open_house(
         await ensure_owner(session, "local")
     if start:
         await dispatcher.start()
+        if describing is not None:
+            await describing.start()
     try:
         yield House(
             database,
@@ -272,7 +294,12 @@ async def open_house(
             queue,
             present,
             inbox,
+            models,
         )
     finally:
+        if describing is not None:
+            await describing.stop()
         await dispatcher.stop()
+        if models is not None:
+            await models.stop()
         await database.close()

@@ -18,9 +18,9 @@ from immich_sidecar.settings import Settings, load_settings
 from tests.pipeline import jobs
 
 
-def half_render(original: str, recipe: str, output: str, quality: int, **more: Any) -> tasks.Rendered:
+def half_render(original: str, recipe: str, output: str, quality: int, *more: Any, **_: Any) -> tasks.Rendered:
     """Render, and stand still in the middle of writing."""
-    done = tasks.render_file(original, recipe, output, quality)
+    done = tasks.render_file(original, recipe, output, quality, *more)
     os.truncate(output, done.size // 2)
     Path(output).with_suffix(".half").touch()
     jobs.hang()

@@ -1,89 +1,16 @@
 """From decisions to what Immich holds, against the stand-in Immich."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from immich_sidecar.errors import ImmichAwayError
 from immich_sidecar.events import EventType
-from immich_sidecar.immich.connections import Connection
-from immich_sidecar.immich.publish import Publisher
-from immich_sidecar.library.tables import ConnectionRow, PhotoRow, Publish, Source, UploadRow, WorkState
+from immich_sidecar.library.tables import ConnectionRow, PhotoRow, Publish, UploadRow, WorkState
 from immich_sidecar.pipeline import publish_queue, retrying
 from immich_sidecar.settings import Mode
-from tests.immich_server import Asset, ImmichServer
-from tests.pipeline.house import House, developed, left_alone, open_house
-
-KEY = "immich-sidecar"
-
-
-@dataclass
-class Target:
-    mode: Mode
-    albums: bool
-    publisher: Publisher
-    connection: Connection
-
-    async def ping(self) -> None:
-        if not (await self.connection.check()).ok:
-            raise ImmichAwayError("still away")
-
-
-@dataclass
-class World:
-    """A house and its Immich."""
-
-    house: House
-    immich: ImmichServer
-    user: Any
-    key: str
-    connection: Connection
-    target: Target
-
-    async def done(self) -> None:
-        await self.house.settled()
-        await self.house.published()
-
-    def asset(self, asset_id: str | None) -> Asset:
-        assert asset_id is not None
-        return self.immich.assets[asset_id]
-
-    def mark(self, asset_id: str | None) -> dict[str, Any]:
-        found = self.immich.metadata_of(self.asset(asset_id), KEY)
-        assert found is not None
-        return found
-
-    async def stack(self, sha: str) -> tuple[str, ...]:
-        """Ids of the stack's members, the primary first."""
-        photo = await self.house.photo(sha)
-        return tuple(asset.id for asset in self.immich.stack_of(self.asset(photo.immich_asset_id)))
-
-    async def ids(self, sha: str) -> list[str | None]:
-        """Asset ids of the original and of versions 1, 2, ..."""
-        versions = await self.house.versions(sha)
-        return [(await self.house.photo(sha)).immich_asset_id, *(version.immich_asset_id for version in versions)]
-
-
-@asynccontextmanager
-async def open_world(
-    folder: Path, mode: Mode = Mode.STACK, *, albums: bool = False, keep_originals: bool = True
-) -> AsyncIterator[World]:
-    async with (
-        ImmichServer(extraction_delay=0.01, thumbnail_delay=0.01) as immich,
-        open_house(folder, mode=mode, keep_originals=keep_originals) as house,
-    ):
-        user = immich.add_user("Ada")
-        key = immich.add_key(user)
-        connection = Connection(owner_id="local", url=immich.url, key=key, albums=albums)
-        await connection.refresh(house.database, house.events)
-        target = Target(mode, albums, Publisher(connection, house.database), connection)
-        house.targets[connection.row_id] = target
-        yield World(house, immich, user, key, connection, target)
-        await connection.close()
+from tests.pipeline.house import House, developed, left_alone
+from tests.pipeline.world import World, open_world
 
 
 @pytest.fixture
@@ -188,22 +115,11 @@ async def test_a_change_supersedes_and_its_undo_brings_back(world: World) -> Non
 
 
 async def test_a_photo_that_came_from_immich_is_not_uploaded_again(world: World) -> None:
-    content = developed()
-    asset = world.immich.add_asset(world.user, content=content, name="phone.jpg")
-    path = world.house.inbox / "download.jpg"
-    path.write_bytes(content)
-    taken = await world.house.intake.take(
-        "local",
-        path,
-        file_name="phone.jpg",
-        source=Source.IMMICH,
-        connection_id=world.connection.row_id,
-        immich_asset_id=asset.id,
-    )
+    sha = await world.phone(developed())
     await world.done()
-    original, ours = await world.ids(taken.sha256)
-    assert original == asset.id
-    assert await world.stack(taken.sha256) == (original, ours)
+    original, ours = await world.ids(sha)
+    assert world.asset(original).name == "phone.jpg"
+    assert await world.stack(sha) == (original, ours)
     assert len(world.immich.uploads) == 1
 
 
