@@ -3,6 +3,8 @@
 import { toast } from "./toasts.js";
 
 const PREVIEW_MS = 130;
+// Sliders that decide what is in the frame.
+const FRAMING = ["straighten", "upright_vertical", "upright_horizontal", "lens_distortion"];
 export const client = crypto.randomUUID?.() ?? String(Math.random());
 const by = (id) => document.getElementById(id);
 
@@ -43,14 +45,31 @@ export function fields() {
   return [...by("adjust").querySelectorAll("input[type=range]")];
 }
 
+// Lists to choose from.
+function choices() {
+  return [...by("adjust").querySelectorAll("select[data-start]")];
+}
+
+function chosen(select) {
+  return select.value !== select.dataset.start;
+}
+
 export function cropFields() {
   return Object.fromEntries(
     ["x", "y", "width", "height"].map((part) => [part, by("adjust").elements[`crop_${part}`]]),
   );
 }
 
+// How the picture is laid: mirrored or not, then turned clockwise. Empty values mean: as the recipe has it.
+export function layFields() {
+  const { quarter_turns: turns, mirror } = by("adjust").elements;
+  return { turns, mirror };
+}
+
 export function dirty() {
-  return Boolean(by("adjust")) && (fields().some(moved) || cropFields().x.value !== "");
+  if (!by("adjust")) return false;
+  const isLaid = layFields().turns.value !== "";
+  return isLaid || fields().some(moved) || choices().some(chosen) || cropFields().x.value !== "";
 }
 
 export function settle() {
@@ -60,27 +79,43 @@ export function settle() {
   by("keep").disabled = !changed;
 }
 
-function query() {
+// The look that is tried and not applied yet; null where the one of the photo stands.
+export function tried() {
+  const form = by("looks");
+  const chosen = form?.querySelector("input[name=preset]:checked");
+  if (!chosen) return null;
+  const strength = by("look-strength");
+  const same = chosen.hasAttribute("data-start") && !(chosen.hasAttribute("data-look") && moved(strength));
+  if (same) return null;
+  return { name: chosen.value, strength: strength.value, reframes: chosen.hasAttribute("data-reframes") };
+}
+
+export function query() {
+  const look = tried();
+  if (look) return new URLSearchParams({ preset: look.name, strength: look.strength, client });
   const data = new FormData(by("adjust"));
   const values = new URLSearchParams();
   for (const input of fields()) if (moved(input)) values.set(input.name, input.value);
+  for (const select of choices()) if (chosen(select)) values.set(select.name, select.value);
   for (const part of ["x", "y", "width", "height"]) {
     if (data.get(`crop_${part}`)) values.set(`crop_${part}`, data.get(`crop_${part}`));
   }
+  for (const input of Object.values(layFields())) if (input.value !== "") values.set(input.name, input.value);
   if (whole) values.set("frame", "whole");
   values.set("client", client);
   return values;
 }
 
-function schedulePreview() {
+export function schedulePreview() {
   clearTimeout(previewTimer);
   previewTimer = setTimeout(preview, PREVIEW_MS);
 }
 
 export async function preview() {
+  clearTimeout(previewTimer);
   const form = by("adjust");
   if (!form) return;
-  if (!dirty() && !whole) return showSaved();
+  if (!dirty() && !whole && !tried()) return showSaved();
   const mine = ++asked;
   request?.abort();
   request = new AbortController();
@@ -134,9 +169,10 @@ export function showSaved() {
 
 // While the frame differs from the kept one, "before" would not lie over "after".
 export function plain() {
-  const straighten = by("slider-straighten");
-  const reframed = whole || (by("adjust") && cropFields().x.value !== "") || (straighten && moved(straighten));
-  by("frame")?.classList.toggle("is-plain", Boolean(reframed));
+  const form = by("adjust");
+  const isMoved = (name) => by(`slider-${name}`) && moved(by(`slider-${name}`));
+  const isLaid = form && (cropFields().x.value !== "" || layFields().turns.value !== "");
+  by("frame")?.classList.toggle("is-plain", Boolean(whole || isLaid || tried()?.reframes || FRAMING.some(isMoved)));
 }
 
 export function showWhole(on) {
@@ -165,6 +201,25 @@ document.addEventListener("input", (event) => {
   if (event.target.matches?.("#adjust input[type=range]")) turn(event.target);
 });
 
+document.addEventListener("change", (event) => {
+  if (!event.target.matches?.("#adjust select")) return;
+  settle();
+  schedulePreview();
+});
+
+// What was folded or unfolded stays so when the page's content is swapped.
+const folds = new Map();
+document.addEventListener(
+  "toggle",
+  (event) => {
+    if (event.target.matches?.("details.controls")) folds.set(event.target.id, event.target.open);
+  },
+  true,
+);
+document.addEventListener("htmx:afterSwap", () => {
+  for (const [id, open] of folds) if (by(id)) by(id).open = open;
+});
+
 document.addEventListener("dblclick", (event) => {
   const label = event.target.closest?.(".slider");
   const input = label?.querySelector("input");
@@ -176,7 +231,7 @@ document.addEventListener("dblclick", (event) => {
 document.addEventListener("reset", (event) => {
   if (event.target.id !== "adjust") return;
   setTimeout(() => {
-    for (const input of Object.values(cropFields())) input.value = "";
+    for (const input of [...Object.values(cropFields()), ...Object.values(layFields())]) input.value = "";
     fields().forEach(tell);
     settle();
     showSaved();

@@ -57,3 +57,12 @@ export function shaped(frame, ratio) {
     height,
   };
 }
+
+// The frame of a picture that is turned clockwise, or mirrored left and right.
+export function turnedRight({ x, y, width, height }) {
+  return { x: clamp(1 - y - height, 0, 1), y: x, width: height, height: width };
+}
+
+export function mirrored(frame) {
+  return { ...frame, x: clamp(1 - frame.x - frame.width, 0, 1) };
+}

@@ -1,6 +1,6 @@
 // The crop frame on the photo page, in fractions of the straightened picture.
 
-import { cropFields, plain, preview, settle, showWhole } from "./adjust.js";
+import { cropFields, plain, preview, query, settle, showWhole } from "./adjust.js";
 import { resized, shaped, shifted } from "./crop.js";
 
 const by = (id) => document.getElementById(id);
@@ -22,8 +22,9 @@ export function startCrop() {
   by("crop").setAttribute("aria-pressed", "true");
   by("aspects").hidden = false;
   by("crop").hidden = true;
-  if (by("hold")) by("hold").hidden = true;
+  for (const id of ["hold", "turns"]) if (by(id)) by(id).hidden = true;
   plain();
+  loadFrames();
   preview().then(() => {
     by("cropper").hidden = false;
     place();
@@ -38,7 +39,7 @@ export function endCrop() {
   by("cropper").hidden = true;
   by("aspects").hidden = true;
   by("crop").hidden = false;
-  if (by("hold")) by("hold").hidden = false;
+  for (const id of ["hold", "turns"]) if (by(id)) by(id).hidden = false;
   by("crop").setAttribute("aria-pressed", "false");
   const inputs = cropFields();
   const same = Object.entries(inputs).every(([part, input]) => Math.abs(crop[part] - Number(input.dataset.start)) < 1e-4);
@@ -46,6 +47,19 @@ export function endCrop() {
   settle();
   preview();
   by("crop").focus({ preventScroll: true });
+}
+
+// The frames that suit what is in the picture, as it is turned and levelled now.
+async function loadFrames() {
+  const there = by("frames");
+  const target = new URL(there.dataset.from, window.location.href);
+  for (const [name, value] of query()) target.searchParams.set(name, value);
+  try {
+    const response = await fetch(target, { headers: { "HX-Request": "true" } });
+    if (response.ok && there.isConnected) there.innerHTML = await response.text();
+  } catch {
+    // Frames are drawn by hand then.
+  }
 }
 
 function place() {
@@ -108,7 +122,16 @@ document.addEventListener("click", (event) => {
     crop = { x: 0, y: 0, width: 1, height: 1 };
     shape("");
     place();
+  } else if (target.dataset.frame !== undefined) {
+    const [x, y, width, height] = target.dataset.frame.split(" ").map(Number);
+    shape("");
+    crop = { x, y, width, height };
+    place();
   } else if (target.dataset.aspect !== undefined) shape(target.dataset.aspect);
+});
+
+document.addEventListener("change", (event) => {
+  if (cropping && event.target.matches?.("#adjust input[type=range]")) loadFrames();
 });
 
 // Moves the frame, or with Shift sizes it, by a step of an arrow key.

@@ -8,6 +8,8 @@ const HOLD_MS = 280;
 const PIECES = 8;
 const FILES_MS = 20000;
 const SECOND = { approve: "approved", reject: "rejected" };
+// Commands after which photos come back to where they were, and which can be undone.
+const AGAIN = { preset: "given the look" };
 
 const inbox = () => document.getElementById("inbox");
 const grid = () => document.getElementById("grid");
@@ -70,18 +72,22 @@ document.addEventListener("click", (event) => {
 document.addEventListener("submit", (event) => {
   if (event.target.id !== "bulk") return;
   event.preventDefault();
-  decide(picked(), event.submitter?.value ?? "approve");
+  const action = event.submitter?.value ?? "approve";
+  if (action !== "preset") return decide(picked(), action);
+  document.getElementById("look-menu").open = false;
+  const { preset, strength } = Object.fromEntries(new FormData(event.target));
+  decide(picked(), action, { preset, strength: Number(strength) });
 });
 
 // Deciding
 
-async function decide(items, action) {
+async function decide(items, action, more = {}) {
   items = items.filter(Boolean);
   if (!items.length) return;
   const before = focused();
   const following = before && items.includes(before) ? neighbour(items) : null;
   for (const item of items) item.classList.add("is-leaving");
-  const wanted = items.map((item) => ({ id: item.dataset.id, version: Number(item.dataset.version), action }));
+  const wanted = items.map((item) => ({ id: item.dataset.id, version: Number(item.dataset.version), action, ...more }));
   let results;
   try {
     results = (await ask("POST", "/api/photos/batch", wanted)).results;
@@ -94,7 +100,7 @@ async function decide(items, action) {
   const refused = results.filter((result) => !result.ok);
   for (const { id } of done) {
     const item = card(id);
-    if (item && SECOND[action] === show()) refresh(id);
+    if (item && (SECOND[action] === show() || AGAIN[action])) refresh(id);
     else item?.remove();
   }
   for (const { id } of refused) {
@@ -110,8 +116,9 @@ async function decide(items, action) {
     toast(`${refused[0].error}${more}`, { bad: true });
   }
   if (!done.length) return;
-  const what = `${done.length === 1 ? "Photo" : `${done.length} photos`} ${SECOND[action] ?? "tried again"}`;
-  if (!SECOND[action]) return void toast(what);
+  const words = SECOND[action] ?? AGAIN[action];
+  const what = `${done.length === 1 ? "Photo" : `${done.length} photos`} ${words ?? "tried again"}`;
+  if (!words) return void toast(what);
   undoable = done.map(({ id, version }) => ({ id, version, action: "undo" }));
   const mine = undoable;
   toast(what, { action: "Undo", act: () => undo(mine) });
@@ -144,6 +151,18 @@ function topUp() {
   const more = grid().querySelector(".more");
   if (more && cards().length < 12) htmx.trigger(more, "click");
 }
+
+document.addEventListener("input", (event) => {
+  if (event.target.id === "bulk-strength") {
+    document.getElementById("bulk-percent").textContent = `${event.target.value} %`;
+  }
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.id !== "bulk-preset") return;
+  const hasLook = event.target.selectedOptions[0].hasAttribute("data-look");
+  document.getElementById("bulk-strength-row").hidden = !hasLook;
+});
 
 // Keys
 
@@ -354,7 +373,7 @@ document.addEventListener("sidecar:event", ({ detail: { type, data } }) => {
   const item = card(id);
   if (type === "progress") {
     const bar = item?.querySelector("progress");
-    if (bar) bar.value = data.progress;
+    if (bar && !data.upload) bar.value = data.progress;
     return;
   }
   refreshFilters();

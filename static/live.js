@@ -4,12 +4,33 @@ import { address } from "./toasts.js";
 
 const FIRST_WAIT = 400;
 const LONGEST_WAIT = 15000;
+const SIGN_IN_AGAIN = 4401;
 
 let last = Number(document.body.dataset.lastEvent) || 0;
 let wait = FIRST_WAIT;
 let socket = null;
 let offlineTimer = null;
 let leaving = false;
+
+// What is heard while htmx waits for an answer is handed on once more after it: the answer may be older than the news.
+let asking = 0;
+let heard = [];
+
+function hand(event) {
+  document.dispatchEvent(new CustomEvent("sidecar:event", { detail: event }));
+}
+
+document.addEventListener("htmx:beforeSend", ({ detail: { xhr } }) => {
+  asking += 1;
+  // Events of htmx do not reach us from elements that were replaced meanwhile; those of the request do.
+  xhr.addEventListener("loadend", () => {
+    asking -= 1;
+    if (asking) return;
+    const again = heard;
+    heard = [];
+    setTimeout(() => again.forEach(hand));
+  });
+});
 
 function connect() {
   const target = new URL(address("/ws", { after: last }), window.location.href);
@@ -25,10 +46,12 @@ function connect() {
     const event = JSON.parse(message.data);
     if (event.id) last = Math.max(last, event.id);
     if (event.type === "events_lost") window.location.reload();
-    document.dispatchEvent(new CustomEvent("sidecar:event", { detail: event }));
+    if (asking && event.type !== "progress") heard.push(event);
+    hand(event);
   });
-  socket.addEventListener("close", () => {
+  socket.addEventListener("close", ({ code }) => {
     if (leaving) return;
+    if (code === SIGN_IN_AGAIN) return window.location.reload();
     offlineTimer ??= setTimeout(() => show(true), 2500);
     setTimeout(connect, wait * (0.7 + 0.6 * Math.random()));
     wait = Math.min(wait * 2, LONGEST_WAIT);
@@ -63,16 +86,42 @@ export function coalesce(callback, delay) {
   };
 }
 
+// A number of bytes for people, in powers of 1024, as the pages have it.
+export function bytes(count) {
+  let value = count;
+  for (const unit of ["B", "KiB", "MiB", "GiB"]) {
+    if (value < 1024) return unit === "B" || value >= 100 ? `${Math.round(value)} ${unit}` : `${value.toFixed(1)} ${unit}`;
+    value /= 1024;
+  }
+  return `${value.toFixed(1)} TiB`;
+}
+
+// Whether the upload is on the page, and shows now how much was sent.
+function showUpload(id, { n, sent, total, rate }) {
+  const line = document.querySelector(`[data-upload="${CSS.escape(`${id}:${n}`)}"]`);
+  if (!line) return false;
+  const bar = line.querySelector("progress");
+  [bar.max, bar.value] = [total || 1, sent];
+  line.querySelector(".sent").textContent = `${bytes(sent)} of ${bytes(total)}`;
+  const speed = document.getElementById("upload-rate");
+  if (speed && rate) speed.textContent = `${bytes(rate)} a second`;
+  return true;
+}
+
 // Queue and status: the whole content is small and is asked for anew.
-const page = document.getElementById("queue") ? "queue" : document.getElementById("status") ? "status" : null;
+const page = ["queue", "status", "backfill"].find((name) => document.getElementById(name)) ?? null;
 if (page) {
   const refresh = coalesce(() => {
     const content = document.getElementById(page);
     if (content.contains(document.activeElement) && document.activeElement.matches("button:active")) return;
+    // What somebody opened to read is not closed under their eyes.
+    if (page === "backfill" && content.querySelector("details[open]")) return;
     htmx.trigger(content, "refresh");
   }, 700);
   document.addEventListener("sidecar:event", ({ detail: { type, data } }) => {
-    if (type === "progress") {
+    if (type === "progress" && data.upload) {
+      if (page === "queue" && !showUpload(data.file_id, data.upload)) refresh();
+    } else if (type === "progress") {
       const bar = document.querySelector(`#${page} [data-id="${CSS.escape(data.file_id)}"] progress`);
       if (bar) bar.value = data.progress;
       else if (page === "queue") refresh();
@@ -82,4 +131,6 @@ if (page) {
   });
 }
 
-connect();
+// Not before every script of the page listens: modules run in any order that the network likes, and all of them before
+// this. What happens meanwhile is told from `last` on.
+document.addEventListener("DOMContentLoaded", connect, { once: true });

@@ -1,8 +1,12 @@
 // The photo page: comparing, keys, what commands answer, and what changes elsewhere.
 
-import { client, dirty, fields, forget, settle, tell } from "./adjust.js";
+import { client, dirty, fields, forget, settle, tell, tried } from "./adjust.js";
 import { endCrop, isCropping, leaveCrop, nudge, startCrop } from "./cropping.js";
+import { bytes } from "./live.js";
+import { findsShown, showFinds } from "./found.js";
+import { showLook } from "./looks.js";
 import { address, ask, toast } from "./toasts.js";
+import { turn } from "./turning.js";
 
 const READY_MS = 400;
 const by = (id) => document.getElementById(id);
@@ -51,6 +55,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (key === "Escape" || (key === "Enter" && document.activeElement === by("crop-box"))) {
     if (isCropping()) return endCrop();
+    if (findsShown()) return showFinds(false);
     if (key === "Escape") return by("leave").click();
   }
   if (event.target.matches("input, textarea, select")) {
@@ -59,7 +64,10 @@ document.addEventListener("keydown", (event) => {
   if (key === "b") return hold(true);
   if (event.repeat) return;
   if (key === "c") return isCropping() ? endCrop() : startCrop();
+  if (key === "f") return showFinds(!findsShown());
   if (key === "?") return by("help").showModal();
+  const way = { "[": "left", "]": "right", m: "mirror" }[key];
+  if (way) return turn(way);
   if (isCropping()) return;
   if (key === "ArrowLeft") return by("previous")?.click();
   if (key === "ArrowRight") return by("next")?.click();
@@ -80,8 +88,12 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   }
 });
 
-document.addEventListener("htmx:afterRequest", (event) => {
-  const { xhr } = event.detail;
+document.addEventListener("htmx:beforeSend", ({ detail: { xhr } }) => {
+  // By the request, not by htmx: the form may have been replaced when the answer comes.
+  xhr.addEventListener("loadend", () => answered(xhr));
+});
+
+function answered(xhr) {
   if (xhr.status < 200 || xhr.status >= 400) {
     if (xhr.status === 409) refresh();
     return;
@@ -91,7 +103,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
   const [id, version, way] = (xhr.getResponseHeader("X-Undo") ?? "").split(":");
   if (!way) return void toast(done);
   toast(done, { action: "Undo", act: () => undo(id, Number(version)) });
-});
+}
 
 async function undo(id, version) {
   try {
@@ -129,7 +141,7 @@ function refresh() {
     // A newer answer is on its way, or another photo is shown by now.
     if (mine !== refreshed || now?.dataset.id !== wanted) return;
     const samePicture = ["version", "shown"].every((name) => made.dataset[name] === now.dataset[name]);
-    if (!samePicture && dirty()) {
+    if (!samePicture && (dirty() || tried())) {
       toast("This photo has changed elsewhere; your sliders are not kept yet.", {
         bad: true,
         action: "Show the change",
@@ -138,7 +150,7 @@ function refresh() {
       return;
     }
     if (samePicture) {
-      if (dirty() || isCropping()) {
+      if (dirty() || tried() || isCropping()) {
         for (const name of [".versions", ".notice", ".decide"]) {
           const [old, fresh] = [now.querySelector(name), made.querySelector(name)];
           if (old && fresh) swap(old, fresh);
@@ -163,9 +175,22 @@ function swap(old, made) {
   prepare();
 }
 
+// How much of a version Immich has; the bar itself comes with the next answer of the service.
+function showUpload(now, { n, sent, total }) {
+  const words = now.querySelector(`.publish[data-version="${n}"]`);
+  if (!words) return;
+  words.textContent = `Being sent to Immich: ${bytes(sent)} of ${bytes(total)}.`;
+  const bar = now.querySelector(`.sending[data-version="${n}"]`);
+  if (bar) [bar.max, bar.value] = [total || 1, sent];
+}
+
 document.addEventListener("sidecar:event", ({ detail: { type, data } }) => {
   const now = photo();
   if (!now || data.file_id !== now.dataset.id) return;
+  if (type === "progress" && data.upload) {
+    showUpload(now, data.upload);
+    return;
+  }
   if (type === "progress") {
     const bar = now.querySelector("#working progress");
     if (bar) bar.value = data.progress;
@@ -216,6 +241,7 @@ function prepare() {
   if (by("adjust")) {
     fields().forEach(tell);
     settle();
+    showLook();
   }
   if (prepared === photo()) return;
   prepared = photo();

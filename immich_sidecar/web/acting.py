@@ -1,5 +1,6 @@
 """Commands of a person, the same for pages, API and socket."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from immich_sidecar.library.tables import PhotoRow
 from immich_sidecar.web.context import WebContext
 
 #: Commands that need nothing but a photo and its version.
-ACTIONS = ("approve", "reject", "undo", "retry", "cancel", "reset", "develop", "first")
+ACTIONS = ("approve", "reject", "undo", "retry", "cancel", "reset", "develop", "first", "analyse", "renew")
 
 #: Types of messages that the socket takes, and the command that each asks for.
 MESSAGES: Mapping[str, str] = {
@@ -22,6 +23,7 @@ MESSAGES: Mapping[str, str] = {
     "cancel": "cancel",
     "reset": "reset",
     "develop": "develop",
+    "apply_preset": "preset",
 }
 
 
@@ -59,8 +61,48 @@ def patch_in(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def strength_in(value: Any) -> float | None:
+    """The strength of a look in percent, from JSON or a form; None where nothing is said.
+
+    Raises
+    ------
+    web.HTTPBadRequest
+        If it is no number. Its range is checked where the preset is looked up.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise web.HTTPBadRequest(text="strength: a number of percent from 0 to 200")
+    return number
+
+
+def preset_in(body: Any) -> tuple[str, float | None]:
+    """The preset that a command names, and the strength of its look.
+
+    Raises
+    ------
+    web.HTTPBadRequest
+        If it names none, or the strength is no number.
+    """
+    name = body.get("preset") if isinstance(body, Mapping) else None
+    if not isinstance(name, str) or not name:
+        raise web.HTTPBadRequest(text='preset: the word for a preset, as "vivid"; GET /api/presets lists them')
+    return name, strength_in(body.get("strength"))
+
+
 async def act(
-    context: WebContext, owner: str, sha256: str, action: str, version: int, *, patch: Mapping[str, Any] | None = None
+    context: WebContext,
+    owner: str,
+    sha256: str,
+    action: str,
+    version: int,
+    *,
+    patch: Mapping[str, Any] | None = None,
+    preset: tuple[str, float | None] | None = None,
 ) -> PhotoRow:
     """Run one command and return the photo as it stands then.
 
@@ -89,6 +131,12 @@ async def act(
             return await commands.develop_anyway(owner, sha256, version)
         case "first":
             return await commands.first(owner, sha256, version)
+        case "analyse":
+            return await commands.analyse(owner, sha256, version)
+        case "renew":
+            return await commands.renew(owner, sha256, version)
         case "change":
             return await commands.change(owner, sha256, version, patch_in(patch))
+        case "preset" if preset is not None:
+            return await commands.preset(owner, sha256, version, *preset)
     raise web.HTTPBadRequest(text=f"There is no command {action!r}; there are {', '.join(ACTIONS)}.")

@@ -1,17 +1,21 @@
 """The JSON API: its table of routes."""
 
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 
 from immich_sidecar.library.owners import owners as all_owners
 from immich_sidecar.library.photos import STATUSES
 from immich_sidecar.library.tables import Review, WorkState
-from immich_sidecar.web import api_photos, api_queue, api_upload, health, media, status
+from immich_sidecar.web import api_photos, api_queue, api_upload, frames, health, media, status
+from immich_sidecar.web.access import visitor_of
+from immich_sidecar.web.api_finding import FINDING_ROUTES
+from immich_sidecar.web.api_library import LIBRARY_ROUTES
+from immich_sidecar.web.api_looks import LOOK_ROUTES
+from immich_sidecar.web.api_models import MODEL_ROUTES
 from immich_sidecar.web.context import BASE, context_of
 from immich_sidecar.web.openapi_document import document
-from immich_sidecar.web.routes import Answer, Body, Query, Route
+from immich_sidecar.web.routes import Answer, Body, Query, Route, enum
 
 _PHOTO = {200: Answer("The photo as it stands now.", "Photo")}
 _JPEG = {200: Answer("The picture.", None, ("image/jpeg",)), 304: Answer("Unchanged.", None, ())}
@@ -27,23 +31,22 @@ _COMMANDS = {
     "reset": "Go back to what was suggested.",
     "develop": "Develop a photo that was left alone; every suggestion starts switched off.",
     "first": "Do this photo before the others.",
+    "analyse": "Look at the photo again, with the models that there are now.",
+    "renew": "Take what is offered after another look, as a new version.",
 }
 
 
 async def owners(request: web.Request) -> web.Response:
-    """All owners."""
+    """The owners whose photos the visitor may see."""
+    visitor = visitor_of(request)
     async with context_of(request).database.reading() as session:
-        rows = await all_owners(session)
+        rows = [row for row in await all_owners(session) if row.id in visitor.owner_ids]
     return web.json_response({"owners": [{"id": row.id, "name": row.name} for row in rows]})
 
 
 async def openapi(request: web.Request) -> web.Response:
     """This API, described."""
     return web.json_response(document(ROUTES, server=request.config_dict[BASE] or "/"))
-
-
-def _enum(kind: Any) -> dict[str, Any]:
-    return {"type": "string", "enum": [item.value for item in kind]}
 
 
 _get, _post = partial(Route, "GET"), partial(Route, "POST")
@@ -57,8 +60,8 @@ ROUTES: tuple[Route, ...] = (
         {200: Answer("One page.", "PhotoPage")},
         query=(
             Query("status", "Only those of one word of the pages.", {"type": "string", "enum": list(STATUSES)}),
-            Query("review", "Only those that stand so with their owner.", _enum(Review)),
-            Query("state", "Only those whose work has come so far.", _enum(WorkState)),
+            Query("review", "Only those that stand so with their owner.", enum(Review)),
+            Query("state", "Only those whose work has come so far.", enum(WorkState)),
             Query("failed", "Only those that failed, or only those that did not.", {"type": "boolean"}),
             Query("after", "Cursor: `next` of the page before."),
             Query("limit", "How many.", {"type": "integer", "minimum": 1, "maximum": 200, "default": 60}),
@@ -108,6 +111,14 @@ ROUTES: tuple[Route, ...] = (
         failures=(400, 409, 422),
     ),
     _get(
+        "/api/photos/{id}/crops",
+        "listCrops",
+        frames.offered,
+        "Frames that suit what is in the photo.",
+        {200: Answer("One for each shape; none where models have not looked at it.", "Crops")},
+        failures=(409,),
+    ),
+    _get(
         "/api/photos/{id}/preview",
         "getPreview",
         media.preview,
@@ -116,6 +127,8 @@ ROUTES: tuple[Route, ...] = (
         query=(
             _VERSION,
             Query("recipe", "Changes as for the recipe, in JSON: shows them without keeping them."),
+            Query("preset", "A preset to try, without keeping it; the changes of `recipe` come on top."),
+            Query("strength", "Of the preset's look, in percent.", {"type": "number", "minimum": 0, "maximum": 200}),
             Query("framed", "1: the original in the frame of the version.", {"type": "integer"}),
             Query("client", "A name of the asking page; of its requests only the newest is rendered."),
         ),
@@ -159,10 +172,21 @@ ROUTES: tuple[Route, ...] = (
         "Try all that failed again.",
         {200: Answer("How many.", "Retried")},
     ),
+    _post(
+        "/api/queue/analyse",
+        "analyseLacking",
+        api_queue.analyse,
+        "Look again at all photos that lack an answer of a model that there is now.",
+        {200: Answer("How many.", "Queued")},
+    ),
     _get(
         "/api/status", "getStatus", status.status_json, "Immich, disk, folders.", {200: Answer("The status.", "Status")}
     ),
-    _get("/api/owners", "getOwners", owners, "All owners.", {200: Answer("Owners.", "Owners")}, owned=False),
+    *FINDING_ROUTES,
+    *LIBRARY_ROUTES,
+    *LOOK_ROUTES,
+    *MODEL_ROUTES,
+    _get("/api/owners", "getOwners", owners, "Owners you may see.", {200: Answer("Owners.", "Owners")}, owned=False),
     _get(
         "/api/openapi.json",
         "getOpenapi",

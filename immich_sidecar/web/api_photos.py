@@ -8,7 +8,7 @@ from aiohttp import web
 from immich_sidecar.errors import SidecarError
 from immich_sidecar.library import photos as photo_rows
 from immich_sidecar.library.tables import PhotoRow, Review, WorkState
-from immich_sidecar.web.acting import ACTIONS, act, patch_in, version_in
+from immich_sidecar.web.acting import ACTIONS, act, patch_in, preset_in, version_in
 from immich_sidecar.web.context import BASE, context_of, json_body, owner_of, photo_id_of
 from immich_sidecar.web.failures import error_json
 from immich_sidecar.web.photo_json import Shown, gather, photo_json
@@ -107,6 +107,15 @@ async def change_recipe(request: web.Request) -> web.Response:
     return web.json_response(await _told_row(request, row))
 
 
+async def apply_preset(request: web.Request) -> web.Response:
+    """Give the photo another preset; a new version is rendered at once."""
+    owner, identity = (await owner_of(request)).id, photo_id_of(request)
+    body = await json_body(request)
+    version = version_in(body)
+    row = await act(context_of(request), owner, identity, "preset", version, preset=preset_in(body))
+    return web.json_response(await _told_row(request, row))
+
+
 async def batch(request: web.Request) -> web.Response:
     """Run one command on each of many photos; each succeeds or fails by itself."""
     context, owner = context_of(request), (await owner_of(request)).id
@@ -122,9 +131,10 @@ async def _one_of_batch(context: Any, owner: str, item: Any) -> dict[str, Any]:
         if not isinstance(item, Mapping) or not isinstance(identity, str):
             raise web.HTTPBadRequest(text="Each item is an object with id, version and action.")
         action = item.get("action")
-        if action not in ACTIONS:
-            raise web.HTTPBadRequest(text=f"action: one of {', '.join(ACTIONS)}")
-        row = await act(context, owner, identity, str(action), version_in(item))
+        if action not in (*ACTIONS, "preset"):
+            raise web.HTTPBadRequest(text=f"action: one of {', '.join(ACTIONS)}, preset")
+        preset = preset_in(item) if action == "preset" else None
+        row = await act(context, owner, identity, str(action), version_in(item), preset=preset)
     except (SidecarError, web.HTTPException) as error:
         return {"id": identity, "ok": False, **error_json(error)}
     return {

@@ -8,12 +8,14 @@ from aiohttp import web
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from immich_sidecar.analysis.findings import Job
 from immich_sidecar.library import photos as photo_rows
 from immich_sidecar.library.photos import AT_WORK, status_of
 from immich_sidecar.library.tables import PhotoRow, Publish, Source, VersionRow
 from immich_sidecar.web import not_taken
 from immich_sidecar.web.context import context_of, is_htmx, link, owner_of
 from immich_sidecar.web.not_taken import NotTaken
+from immich_sidecar.web.on_the_way import OnTheWay, read_on_the_way
 from immich_sidecar.web.pages import render
 
 #: Rows of each part of the queue that are shown.
@@ -45,6 +47,8 @@ class Queue:
     #: What could not be taken, and so is no photo; counted in `failed_count`.
     failed_files: Sequence[NotTaken]
     blocked: Sequence[Blocked]
+    #: What is on its way to Immich.
+    way: OnTheWay
     #: How much of its present step is done, 0..1, of each photo that runs.
     progress: Mapping[str, float]
 
@@ -73,6 +77,7 @@ class Queue:
                 }
                 for wait in self.blocked
             ],
+            "publishing": self.way.to_json(),
         }
 
 
@@ -107,6 +112,7 @@ async def read_queue(request: web.Request, owner: str) -> Queue:
         counts = await photo_rows.counts(session, owner)
         failed_files = await not_taken.failed(session, owner)
         blocked = await _blocked(session, owner)
+        way = await read_on_the_way(session, context.dispatcher.publishing, owner)
     state = await context.dispatcher.status(owner)
     at_work = {step.sha256 for step in state.running}
     waiting = [row for row in waiting if row.sha256 not in at_work]
@@ -120,6 +126,7 @@ async def read_queue(request: web.Request, owner: str) -> Queue:
         failed_count=counts["failed"] + len(failed_files),
         failed_files=failed_files,
         blocked=blocked,
+        way=way,
         progress={step.sha256: round(step.progress, 3) for step in state.running},
     )
 
@@ -183,6 +190,17 @@ async def retry(request: web.Request) -> web.Response:
     return web.json_response({"retried": await _retry_all(request, (await owner_of(request)).id)})
 
 
+async def analyse(request: web.Request) -> web.Response:
+    """Look again at all photos that lack an answer of a model that there is now."""
+    return web.json_response({"queued": await _analyse_lacking(request, (await owner_of(request)).id)})
+
+
+async def _analyse_lacking(request: web.Request, owner: str) -> int:
+    context = context_of(request)
+    jobs = frozenset(job for job in Job if context.models.why_not(job) is None)
+    return await context.commands.analyse_lacking(owner, jobs)
+
+
 async def _retry_all(request: web.Request, owner: str) -> int:
     context = context_of(request)
     retried = await context.commands.retry_all(owner)
@@ -197,7 +215,7 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 
 async def page_action(request: web.Request) -> web.StreamResponse:
-    """Pause, resume or retry all, from a form."""
+    """Pause, resume, retry all or look again at what lacked a model, from a form."""
     owner = (await owner_of(request)).id
     commands = context_of(request).commands
     match request.match_info["action"]:
@@ -207,8 +225,10 @@ async def page_action(request: web.Request) -> web.StreamResponse:
             await commands.resume(owner)
         case "retry":
             await _retry_all(request, owner)
+        case "analyse":
+            await _analyse_lacking(request, owner)
         case _:
-            raise web.HTTPNotFound(text="The queue knows pause, resume and retry.")
+            raise web.HTTPNotFound(text="The queue knows pause, resume, retry and analyse.")
     if is_htmx(request):
         return await render(request, "partials/queue.html", queue=await read_queue(request, owner), page="queue")
     raise web.HTTPSeeOther(link(request, "/queue"))

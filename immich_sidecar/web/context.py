@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -15,14 +15,25 @@ from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
 from immich_sidecar.library.intake import Intake
 from immich_sidecar.library.layout import Layout
-from immich_sidecar.library.owners import owners as all_owners
 from immich_sidecar.library.space import Space
-from immich_sidecar.library.tables import LOCAL_OWNER, OwnerRow
+from immich_sidecar.library.tables import OwnerRow
+from immich_sidecar.library.vectors import Vectors
+from immich_sidecar.pipeline.asking import ModelsAsked, NoModels
 from immich_sidecar.pipeline.commands import Commands
 from immich_sidecar.pipeline.dispatcher import Dispatcher
+from immich_sidecar.pipeline.models_state import ModelsState
 from immich_sidecar.settings import Settings
+from immich_sidecar.web.access import known_visitor, visitor_of
 from immich_sidecar.web.assets import Assets
 from immich_sidecar.web.previews import Previews
+
+if TYPE_CHECKING:
+    from immich_sidecar.immich.at_work import Connected
+    from immich_sidecar.immich.connected import Connections
+    from immich_sidecar.immich.sign_in import SignIn
+    from immich_sidecar.pipeline.backfills import Backfills
+    from immich_sidecar.pipeline.downloads import Downloads
+    from immich_sidecar.pipeline.trials import Trials
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -40,6 +51,11 @@ class WebContext:
     intake: Intake
     space: Space
     previews: Previews
+    vectors: Vectors
+    #: Models as far as pages ask them.
+    models: ModelsAsked = field(default_factory=NoModels)
+    #: How they stand, for the status page; None: there are none.
+    models_state: Callable[[], Awaitable[ModelsState]] | None = None
     #: Password of pages and API; None: everything is open (loopback only).
     password: str | None = None
     #: What each hot folder is doing, for the status page: `path`, `owner`, `state` (a word or a sentence).
@@ -47,6 +63,15 @@ class WebContext:
     #: Tries what the intake from Immich gave up again, for one owner, and returns how many assets that is; None:
     #: there is no such intake.
     retry_intake: Callable[[str], Awaitable[int]] | None = None
+    #: All connections to Immich; None: there is no Immich.
+    connections: "Connections | None" = None
+    #: Finds out who somebody is by asking Immich; None: there is no Immich to ask.
+    sign_in: "SignIn | None" = None
+    #: Processing of older photos, and trials of rules on them; None: there is no Immich.
+    backfills: "Backfills | None" = None
+    trials: "Trials | None" = None
+    #: What the operator does to models; None: nothing can be done.
+    downloads: "Downloads | None" = None
     assets: Assets = field(default_factory=Assets)
 
 
@@ -61,20 +86,27 @@ def context_of(request: web.Request) -> WebContext:
     return request.config_dict[CONTEXT]
 
 
+def connected_of(request: web.Request, owner: str) -> "Connected | None":
+    """The owner's connection at work; None where there is none."""
+    connections = context_of(request).connections
+    return connections.of_owner(owner) if connections is not None else None
+
+
 async def owner_of(request: web.Request) -> OwnerRow:
-    """The owner that the request is about: `?owner=`, by default `local`.
+    """The owner that the request is about: `?owner=`, by default the visitor's own.
 
     Raises
     ------
     NotFoundError
-        If there is no such owner.
+        If there is no such owner, or the visitor may not see their photos: nobody can tell the two apart.
     """
-    wanted = request.query.get("owner") or LOCAL_OWNER
-    async with context_of(request).database.reading() as session:
-        for owner in await all_owners(session):
-            if owner.id == wanted:
+    visitor = visitor_of(request)
+    wanted = request.query.get("owner") or visitor.owner_id
+    if wanted in visitor.owner_ids:
+        async with context_of(request).database.reading() as session:
+            if (owner := await session.get(OwnerRow, wanted)) is not None:
                 return owner
-    raise NotFoundError(f"There is no owner {wanted!r}.")
+    raise NotFoundError(f"There is no owner {wanted[:64]!r}.")
 
 
 def photo_id_of(request: web.Request) -> str:
@@ -93,17 +125,38 @@ def photo_id_of(request: web.Request) -> str:
 
 def link(request: web.Request, path: str, owner: str | None = None, **query: object) -> str:
     """An address of ours that keeps the base path and the owner; values of None are left out."""
-    wanted = owner or request.query.get("owner") or LOCAL_OWNER
+    visitor = known_visitor(request)
+    own = visitor.owner_id if visitor else None
+    wanted = owner or request.query.get("owner") or own
     pairs = {name: str(value) for name, value in query.items() if value is not None}
-    if wanted != LOCAL_OWNER or owner is not None:
+    if wanted and visitor and wanted in visitor.owner_ids and (wanted != own or owner is not None):
         pairs["owner"] = wanted
     return f"{request.config_dict[BASE]}{path}" + (f"?{urlencode(pairs)}" if pairs else "")
 
 
+def path_of(request: web.Request) -> str:
+    """The path that was asked for, without the base path."""
+    return without_base(request, request.path)
+
+
+def route_of(request: web.Request) -> str:
+    """The template of the path that the request matched, without the base path; empty where it matched none."""
+    resource = request.match_info.route.resource
+    return "" if resource is None else without_base(request, resource.canonical)
+
+
+def without_base(request: web.Request, path: str) -> str:
+    """A path without the base path, where it begins with that."""
+    base = request.config_dict[BASE]
+    if base and (path == base or path.startswith(f"{base}/")):
+        return path[len(base) :] or "/"
+    return path
+
+
 def wants_json(request: web.Request) -> bool:
     """Whether a failure is told to a program (API, socket, htmx) rather than shown as a page."""
-    path = request.path.removeprefix(request.config_dict[BASE])
-    return path.startswith(("/api/", "/ws", "/healthz", "/readyz")) or is_htmx(request)
+    path = path_of(request)
+    return path.startswith(("/api/", "/hooks/")) or path in ("/ws", "/healthz", "/readyz") or is_htmx(request)
 
 
 def is_htmx(request: web.Request) -> bool:

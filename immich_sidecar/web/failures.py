@@ -16,6 +16,8 @@ from immich_sidecar.errors import (
     ImmichGoneError,
     IntegrityError,
     InvalidParameterError,
+    ModelAnswerError,
+    ModelError,
     NotAPhotoError,
     NotFoundError,
     PhotoError,
@@ -43,6 +45,8 @@ _STATUS: tuple[tuple[type[SidecarError], int], ...] = (
     (IntegrityError, 410),
     (ImmichGoneError, 410),
     (ImmichAwayError, 503),
+    (ModelAnswerError, 502),
+    (ModelError, 503),
     # What stands behind us did not do its part.
     (ImmichError, 502),
     # Everything else that a person asked for and that cannot be done as asked.

@@ -5,15 +5,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from immich_sidecar.errors import NotFoundError, SidecarError
 from immich_sidecar.library import photos as photo_rows
-from immich_sidecar.library.owners import owners as all_owners
-from immich_sidecar.library.tables import LOCAL_OWNER
-from immich_sidecar.web import not_taken
-from immich_sidecar.web.acting import act, version_in
+from immich_sidecar.web import not_taken, proxies
+from immich_sidecar.web.access import visitor_of
+from immich_sidecar.web.acting import act, preset_in, version_in
 from immich_sidecar.web.api_photos import shown_photo
-from immich_sidecar.web.context import context_of, is_htmx, link, owner_of
+from immich_sidecar.web.context import BASE, context_of, is_htmx, link, owner_of
 from immich_sidecar.web.not_taken import NotTaken
 from immich_sidecar.web.pages import render
 from immich_sidecar.web.photo_json import gather
+from immich_sidecar.web.preset_choices import has_look, preset_options
 
 #: Photos of one piece of the grid.
 PIECE = 60
@@ -25,7 +25,7 @@ OWNER_COOKIE = "immich_sidecar_owner"
 
 async def page(request: web.Request) -> web.StreamResponse:
     """The inbox, or with htmx its grid, or with a cursor the next piece of the grid."""
-    if redirect := await _remembered_owner(request):
+    if redirect := _remembered_owner(request):
         raise redirect
     owner = (await owner_of(request)).id
     chosen = request.query.get("show", "pending")
@@ -36,6 +36,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         found = await photo_rows.page(session, owner, status=chosen, after=after, limit=PIECE)
         shown = await gather(session, owner, found.items)
         counts, files = await _counted(session, owner)
+        presets = await preset_options(session, owner)
     template = "inbox.html"
     if is_htmx(request):
         template = "partials/grid_piece.html" if after else "partials/inbox.html"
@@ -46,23 +47,35 @@ async def page(request: web.Request) -> web.StreamResponse:
         next=found.next,
         show=chosen,
         filters=FILTERS,
+        presets=presets,
+        strong=[name for name, _, _ in presets if has_look(name)],
         counts=counts,
         files=files if chosen == "failed" and not after else (),
         page="inbox",
     )
     if "owner" in request.query and not is_htmx(request):
-        response.set_cookie(OWNER_COOKIE, owner, max_age=31536000, httponly=True, samesite="Lax")
+        response.set_cookie(
+            OWNER_COOKIE,
+            owner,
+            max_age=31536000,
+            httponly=True,
+            samesite="Lax",
+            secure=proxies.is_https(request),
+            path=request.config_dict[BASE] or "/",
+        )
     return response
 
 
-async def _remembered_owner(request: web.Request) -> web.HTTPSeeOther | None:
+def _remembered_owner(request: web.Request) -> web.HTTPSeeOther | None:
     """Lead a browser that last looked at another owner back there, where the address names none."""
-    remembered = request.cookies.get(OWNER_COOKIE, LOCAL_OWNER)
-    if "owner" in request.query or is_htmx(request) or remembered == LOCAL_OWNER:
+    visitor = visitor_of(request)
+    remembered = request.cookies.get(OWNER_COOKIE, visitor.owner_id)
+    if "owner" in request.query or is_htmx(request) or remembered == visitor.owner_id:
         return None
-    async with context_of(request).database.reading() as session:
-        known = {row.id for row in await all_owners(session)}
-    return web.HTTPSeeOther(link(request, request.path, remembered, **request.query)) if remembered in known else None
+    if remembered not in visitor.owner_ids:
+        return None
+    show, after = request.query.get("show"), request.query.get("after")
+    return web.HTTPSeeOther(link(request, "/", remembered, show=show, after=after))
 
 
 async def _counted(session: AsyncSession, owner: str) -> tuple[dict[str, int], list[NotTaken]]:
@@ -100,17 +113,18 @@ async def card(request: web.Request) -> web.StreamResponse:
 
 
 async def bulk(request: web.Request) -> web.StreamResponse:
-    """Approve or reject all ticked photos, for browsers without scripts; each ticked value is `id:version`."""
+    """Decide about all ticked photos, for browsers without scripts; each ticked value is `id:version`."""
     context, owner = context_of(request), (await owner_of(request)).id
     form = await request.post()
     action = str(form.get("action", ""))
-    if action not in ("approve", "reject", "undo", "retry"):
-        raise web.HTTPBadRequest(text="action: approve, reject, undo or retry")
+    if action not in ("approve", "reject", "undo", "retry", "preset"):
+        raise web.HTTPBadRequest(text="action: approve, reject, undo, retry or preset")
+    preset = preset_in(form) if action == "preset" else None
     refused = 0
     for value in form.getall("photo", []):
         identity, _, version = str(value).partition(":")
         try:
-            await act(context, owner, identity, action, version_in({"version": version}))
+            await act(context, owner, identity, action, version_in({"version": version}), preset=preset)
         except (SidecarError, web.HTTPBadRequest):
             refused += 1
     show = str(form.get("show", "pending"))

@@ -10,19 +10,27 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
+from immich_sidecar.advise.looks import with_preset
 from immich_sidecar.errors import ConflictError, NotFoundError
+from immich_sidecar.library import presets
 from immich_sidecar.library.recipes import load
 from immich_sidecar.library.tables import PhotoRow, VersionRow
-from immich_sidecar.recipe.recipe import change
-from immich_sidecar.web.acting import patch_in
+from immich_sidecar.recipe.plan import OUTPUT_FORMATS
+from immich_sidecar.recipe.recipe import Recipe, change
+from immich_sidecar.web.acting import patch_in, strength_in
 from immich_sidecar.web.api_photos import shown_photo
 from immich_sidecar.web.context import context_of
 from immich_sidecar.web.photo_json import Shown
 
+#: Kinds of versions that every browser shows; of others it gets the preview.
+_SHOWN_BY_BROWSERS = {"image/jpeg", "image/avif"}
 _FOREVER = "private, max-age=31536000, immutable"
 _ASK = "private, no-cache"
-#: Operations that decide what is in the frame; "before" is shown in the frame of "after".
-GEOMETRY = ("straighten", "crop")
+#: Operations that decide what is in the frame; "before" is shown in the frame of "after". A lens alone keeps the frame.
+GEOMETRY = ("orientation", "upright", "straighten", "crop")
+
+#: What goes with them: how a RAW file becomes a picture at all, and of the lens what has to do with places.
+_FRAMED: dict[str, dict[str, Any]] = {"decode": {}, "lens": {"chromatic_aberration": 0.0, "vignetting": 0.0}}
 
 
 async def thumbnail(request: web.Request) -> web.StreamResponse:
@@ -35,7 +43,7 @@ async def thumbnail(request: web.Request) -> web.StreamResponse:
 async def preview(request: web.Request) -> web.StreamResponse:
     """A picture that fills a screen: of a version (0: the original), or of the recipe with changes."""
     shown = await shown_photo(request)
-    if "recipe" in request.query:
+    if "recipe" in request.query or "preset" in request.query:
         return await _adjusted(request, shown, _patch_of(request))
     version, cache = _wanted_version(request, shown)
     if request.query.get("framed") == "1" and version is not None:
@@ -58,7 +66,11 @@ async def version_file(request: web.Request) -> web.StreamResponse:
     if not path.is_file():
         raise NotFoundError(f"The file of version {row.n} is missing; `immich-sidecar verify` tells more.")
     stem = shown.photo.file_name.rpartition(".")[0] or shown.photo.file_name
-    return _download(path, f"{stem}_v{row.n}{path.suffix}", "image/jpeg", row.sha256, request.query.get("show") == "1")
+    media_type = next((kind for ending, kind in OUTPUT_FORMATS.values() if path.suffix == f".{ending}"), "image/jpeg")
+    show = request.query.get("show") == "1"
+    if show and media_type not in _SHOWN_BY_BROWSERS:
+        return await _picture(request, shown.photo, row, "preview", _FOREVER)
+    return _download(path, f"{stem}_v{row.n}{path.suffix}", media_type, row.sha256, show)
 
 
 def _version(shown: Shown, text: str) -> VersionRow:
@@ -78,7 +90,7 @@ def _wanted_version(request: web.Request, shown: Shown) -> tuple[VersionRow | No
 
 def _patch_of(request: web.Request) -> dict[str, Any]:
     try:
-        value = json.loads(request.query["recipe"])
+        value = json.loads(request.query.get("recipe", "{}"))
     except ValueError as error:
         raise web.HTTPBadRequest(text=f"recipe: not JSON ({error})") from error
     return patch_in(value) if value else {}
@@ -94,12 +106,14 @@ async def _picture(
 
 
 async def _framed(request: web.Request, photo: PhotoRow, version: VersionRow, cache: str) -> web.Response:
-    """The original, only turned and cropped like the version: what a comparison needs."""
+    """The original, only placed like the version (and developed, where it is a RAW file): what a comparison needs."""
     context = context_of(request)
     async with context.database.reading() as session:
         recipe = await load(session, photo.owner_id, version.recipe_id)
     operations = [
-        {"type": item.type, "parameters": item.parameters} for item in recipe.operations if item.type in GEOMETRY
+        {"type": item.type, "parameters": {**item.parameters, **_FRAMED.get(item.type, {})}}
+        for item in recipe.operations
+        if item.type in (*GEOMETRY, *_FRAMED)
     ]
     return _bytes(request, await context.previews.rendered(photo, operations), cache)
 
@@ -126,21 +140,43 @@ async def adjusted_preview(request: web.Request, shown: Shown, patch: dict[str, 
 
 
 async def changed_operations(request: web.Request, shown: Shown, patch: dict[str, Any]) -> list[dict[str, Any]]:
-    """The operations of the newest recipe with a patch of overrides.
+    """The operations of the newest recipe with a patch of overrides, and with `?preset=` where the request tries one.
 
     Raises
     ------
     ConflictError
         If the photo has no recipe yet.
+    NotFoundError
+        If there is no such preset.
     RecipeError
         If the patch cannot be applied.
     """
+    recipe = await _recipe(request, shown)
+    if name := request.query.get("preset"):
+        recipe = await _with_preset(request, shown, recipe, name, strength_in(request.query.get("strength")))
+    changed = change(recipe, patch, at=recipe.created_at) if patch else recipe
+    return [{"type": item.type, "parameters": item.parameters} for item in changed.operations]
+
+
+async def operations_with(
+    request: web.Request, shown: Shown, preset: str, strength: float | None
+) -> list[dict[str, Any]]:
+    """The operations of the newest recipe with another preset; raises what `changed_operations` raises."""
+    recipe = await _with_preset(request, shown, await _recipe(request, shown), preset, strength)
+    return [{"type": item.type, "parameters": item.parameters} for item in recipe.operations]
+
+
+async def _recipe(request: web.Request, shown: Shown) -> Recipe:
     if shown.recipe is None:
         raise ConflictError("There is no recipe yet: the photo is still being looked at.")
     async with context_of(request).database.reading() as session:
-        recipe = await load(session, shown.photo.owner_id, shown.recipe.id)
-    changed = change(recipe, patch, at=shown.recipe.created_at) if patch else recipe
-    return [{"type": item.type, "parameters": item.parameters} for item in changed.operations]
+        return await load(session, shown.photo.owner_id, shown.recipe.id)
+
+
+async def _with_preset(request: web.Request, shown: Shown, recipe: Recipe, name: str, strength: float | None) -> Recipe:
+    async with context_of(request).database.reading() as session:
+        wanted = await presets.find(session, shown.photo.owner_id, name, strength)
+    return with_preset(recipe, wanted, is_raw=shown.photo.is_raw, at=recipe.created_at)
 
 
 def _bytes(request: web.Request, data: bytes, cache: str) -> web.Response:

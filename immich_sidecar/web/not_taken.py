@@ -8,12 +8,13 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, case, func, or_
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from immich_sidecar.immich.rules import Skip
+from immich_sidecar.library.companions import Kind, words_of
 from immich_sidecar.library.tables import AssetRow, FileRow, IntakeState, Source
 
 #: Rows of each kind that are looked at, newest first.
@@ -104,6 +105,24 @@ async def assets(session: AsyncSession, owner: str, states: Sequence[IntakeState
         )
         for row in await _rows(session, AssetRow, owner, states, others)
     ]
+
+
+async def reasons(session: AsyncSession, owner: str) -> list[tuple[str, int]]:
+    """How many assets of Immich were left where they are, by reason, most first; reads one index."""
+    # Each JPEG of a RAW file names its own.
+    of_raw = words_of(Kind.JPEG, "")
+    reason = case((col(AssetRow.reason).startswith(of_raw), f"{of_raw}a RAW file"), else_=col(AssetRow.reason))
+    query = (
+        select(reason, func.count())
+        .where(
+            AssetRow.owner_id == owner,
+            AssetRow.state == IntakeState.SKIPPED,
+            or_(col(AssetRow.reason).is_(None), col(AssetRow.reason) != Skip.OURS.value),
+        )
+        .group_by(reason)
+        .order_by(func.count().desc(), reason)
+    )
+    return [(text or "no reason is known", count) for text, count in await session.exec(query)]
 
 
 async def _rows(

@@ -7,7 +7,11 @@ from typing import Any
 
 from immich_sidecar import __version__
 from immich_sidecar.library.tables import Publish, Review, Source, WorkState
-from immich_sidecar.web.routes import Answer, Body, Route
+from immich_sidecar.web.api_finding import FINDING_SCHEMAS
+from immich_sidecar.web.api_library import LIBRARY_SCHEMAS
+from immich_sidecar.web.api_looks import LOOK_SCHEMAS, PRESET_NAME, STRENGTH
+from immich_sidecar.web.api_models import MODEL_SCHEMAS
+from immich_sidecar.web.routes import Answer, Body, Route, enum, ref
 
 _TEXT = {"type": "string"}
 _MAYBE_TEXT = {"type": ["string", "null"]}
@@ -18,12 +22,13 @@ _FREE = {"type": "object", "additionalProperties": True}
 
 _PARAMETERS = {
     "id": {"description": "SHA-256 of the original's bytes, hexadecimal.", "schema": _SHA256},
+    "backfill": {"description": "Number of the backfill.", "schema": {"type": "integer", "minimum": 1}},
+    "preset": {"description": "The word for a preset.", "schema": {"type": "string"}},
+    "group": {"description": "Number of the group.", "schema": {"type": "integer", "minimum": 1}},
+    "lut": {"description": "SHA-256 of the table in its normal form, hexadecimal.", "schema": _SHA256},
+    "model": {"description": "Name of a model, or another name for it.", "schema": {"type": "string"}},
     "n": {"description": "Number of the version: 1, 2, 3, ...", "schema": {"type": "integer", "minimum": 1}},
 }
-
-
-def _enum(kind: Any) -> dict[str, Any]:
-    return {"type": "string", "enum": [item.value for item in kind]}
 
 
 def _object(properties: Mapping[str, Any], required: Sequence[str] | None = None, **more: Any) -> dict[str, Any]:
@@ -36,16 +41,12 @@ def _object(properties: Mapping[str, Any], required: Sequence[str] | None = None
     }
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def _maybe(name: str) -> dict[str, Any]:
-    return {"oneOf": [_ref(name), {"type": "null"}]}
+    return {"oneOf": [ref(name), {"type": "null"}]}
 
 
 def _list(name: str) -> dict[str, Any]:
-    return {"type": "array", "items": _ref(name)}
+    return {"type": "array", "items": ref(name)}
 
 
 _VERSION = {
@@ -116,9 +117,11 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             "size": _COUNT,
             "sha256": _SHA256,
             "created_at": _MOMENT,
-            "publish": _enum(Publish),
+            "publish": enum(Publish),
             "blocked_reason": _MAYBE_TEXT,
             "immich_asset_id": _MAYBE_TEXT,
+            "retired": {**_MAYBE_TEXT, "description": "trashed, tagged, marked, kept or gone, once it was replaced."},
+            "kept_because": _MAYBE_TEXT,
             "url": _TEXT,
         }
     ),
@@ -130,8 +133,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             "owner": _TEXT,
             "file_name": _TEXT,
             "status": {"type": "string", "enum": _STATUS_WORDS},
-            "state": _enum(WorkState),
-            "review": _enum(Review),
+            "state": enum(WorkState),
+            "review": enum(Review),
             "version": _COUNT,
             "revision": _COUNT,
             "width": _COUNT,
@@ -141,31 +144,65 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             "created_at": _MOMENT,
             "is_raw": {"type": "boolean"},
             "media_type": _TEXT,
-            "source": _enum(Source),
+            "source": enum(Source),
             "left_alone_reason": _MAYBE_TEXT,
+            "offer": {
+                "oneOf": [{"type": "array", "items": {"type": "object"}}, {"type": "null"}],
+                "description": "Suggestions of another look at a photo that was decided about; `renew` takes them.",
+            },
+            "badge": {**_MAYBE_TEXT, "description": "live_photo, motion_photo, gain_map or panorama."},
             "failed_at": _MAYBE_TEXT,
             "error": _MAYBE_TEXT,
-            "original_publish": _enum(Publish),
+            "original_publish": enum(Publish),
             "original_publish_error": _MAYBE_TEXT,
             "confidence": {"type": ["number", "null"], "description": "The lowest of the applied suggestions."},
+            "preset": _object({"name": _TEXT, "label": _TEXT, "strength": {"type": "number"}}),
             "suggestions": _list("Suggestion"),
+            "findings": {
+                "oneOf": [_FREE, {"type": "null"}],
+                "description": "What models found, and which of them ran; null where none was asked.",
+            },
             "recipe": _maybe("Recipe"),
             "versions": _list("Version"),
+            "companions": _list("Companion"),
             "immich": _maybe("InImmich"),
-            "urls": _ref("Urls"),
+            "urls": ref("Urls"),
+        }
+    ),
+    "Crops": _object({"items": _list("CropChoice")}),
+    "CropChoice": _object(
+        {
+            "shape": {**_TEXT, "description": "free, 3:2, 4:3, 1:1, 16:9, 9:16, an upright one, or words."},
+            "crop": _FREE,
+            "gain": {"type": "number", "description": "How much better composed than the whole picture, -1 to 1."},
+            "reason": _TEXT,
+        }
+    ),
+    "Companion": _object(
+        {
+            "kind": {"type": "string", "enum": ["jpeg", "xmp"]},
+            "file_name": _TEXT,
+            "size": _COUNT,
+            "sha256": _MAYBE_TEXT,
+            "immich_asset_id": _MAYBE_TEXT,
+            "publish": enum(Publish),
+            "note": {**_MAYBE_TEXT, "description": "Why it is not in Immich, or not in the photo's stack."},
         }
     ),
     "PhotoPage": _object({"items": _list("Photo"), "next": _MAYBE_TEXT}),
     "Command": _object({"version": _VERSION}),
     "Change": _object({"version": _VERSION, "operations": _PATCH}),
-    "BatchItem": _object({"id": _SHA256, "version": _VERSION, "action": _TEXT}),
-    "Batch": {"type": "array", "items": _ref("BatchItem"), "minItems": 1, "maxItems": 500},
+    "BatchItem": _object(
+        {"id": _SHA256, "version": _VERSION, "action": _TEXT, "preset": PRESET_NAME, "strength": STRENGTH},
+        ["id", "version", "action"],
+    ),
+    "Batch": {"type": "array", "items": ref("BatchItem"), "minItems": 1, "maxItems": 500},
     "BatchResult": _object(
         {
             "id": _MAYBE_TEXT,
             "ok": {"type": "boolean"},
             "version": _COUNT,
-            "review": _enum(Review),
+            "review": enum(Review),
             "state": {"type": "string", "enum": _STATUS_WORDS},
             "error": _TEXT,
             "status": {"type": "integer"},
@@ -198,6 +235,24 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             "failed_count": {**_COUNT, "description": "Photos and files."},
             "failed_files": _list("FailedFile"),
             "blocked": _list("Blocked"),
+            "publishing": ref("OnTheWay"),
+        }
+    ),
+    "OnTheWay": _object(
+        {
+            "uploads": _list("Upload"),
+            "waiting": {**_COUNT, "description": "Versions and originals that Immich does not hold as it should yet."},
+            "rate": {**_COUNT, "description": "Bytes a second of all uploads together."},
+            "waits_for": {**_MAYBE_TEXT, "description": "Why nothing goes on: Immich is away, or refuses the key."},
+        }
+    ),
+    "Upload": _object(
+        {
+            "id": _SHA256,
+            "file_name": _TEXT,
+            "version": {"type": "integer", "description": "0 is the original itself."},
+            "sent": _COUNT,
+            "total": _COUNT,
         }
     ),
     "FailedFile": _object(
@@ -206,7 +261,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             "path": {**_MAYBE_TEXT, "description": "null for an asset of Immich."},
             "reason": _TEXT,
             "seen_at": _MOMENT,
-            "source": _enum(Source),
+            "source": enum(Source),
         }
     ),
     "Blocked": _object(
@@ -218,10 +273,15 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         }
     ),
     "Retried": _object({"retried": _COUNT}),
+    "Queued": _object({"queued": _COUNT}),
     "Status": _FREE,
     "Owner": _object({"id": _TEXT, "name": _TEXT}),
     "Owners": _object({"owners": _list("Owner")}),
     "Health": _object({"status": _TEXT}),
+    **FINDING_SCHEMAS,
+    **LIBRARY_SCHEMAS,
+    **LOOK_SCHEMAS,
+    **MODEL_SCHEMAS,
 }
 
 
@@ -264,8 +324,8 @@ def _operation(route: Route) -> dict[str, Any]:
             {
                 "name": "owner",
                 "in": "query",
-                "description": "Whose photos; `local` where nothing is said.",
-                "schema": {"type": "string", "default": "local"},
+                "description": "Whose photos; your own where nothing is said, for the operator those of `local`.",
+                "schema": {"type": "string"},
             }
         )
     failures = sorted({*route.failures, *(() if route.open else (401, 403)), *((404,) if route.owned else ())})
@@ -286,10 +346,10 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _answer(answer: Answer) -> dict[str, Any]:
-    schema = _ref(answer.schema) if answer.schema else {}
+    schema = ref(answer.schema) if answer.schema else {}
     return {"description": answer.description, "content": {kind: {"schema": schema} for kind in answer.content_types}}
 
 
 def _body(body: Body) -> dict[str, Any]:
-    schema = _ref(body.schema) if body.schema else {}
+    schema = ref(body.schema) if body.schema else {}
     return {"required": True, "content": {kind: {"schema": schema} for kind in body.content_types}}

@@ -4,14 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from immich_sidecar import __version__
 from immich_sidecar.library.owners import owners as all_owners
-from immich_sidecar.library.tables import LOCAL_OWNER
 from immich_sidecar.web import words
+from immich_sidecar.web.access import By, known_visitor
 from immich_sidecar.web.assets import HTMX, Assets
 from immich_sidecar.web.context import BASE, TEMPLATES, context_of, is_htmx, link
+from immich_sidecar.web.finding_words import FINDING_FILTERS
+from immich_sidecar.web.immich_links import photo_in_immich, search_in_immich
+from immich_sidecar.web.security import form_token
+
+#: Of a request: id of the newest event at its beginning.
+LAST_EVENT = web.RequestKey("last_event", int)
 
 
 def environment(assets: Assets) -> Environment:
@@ -24,7 +31,17 @@ def environment(assets: Assets) -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(words.FILTERS)
+    made.filters.update(FINDING_FILTERS)
+    made.globals.update(photo_in_immich=photo_in_immich, search_in_immich=search_in_immich)
     return made
+
+
+@web.middleware
+async def note_last_event(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Note where the events stand before anything is read that a page shows, so that none falls between the two."""
+    if request.method == "GET" and "text/html" in request.headers.get("Accept", "") and not is_htmx(request):
+        request[LAST_EVENT] = await context_of(request).events.last_id()
+    return await handler(request)
 
 
 async def render(request: web.Request, template: str, **values: Any) -> web.Response:
@@ -38,14 +55,18 @@ async def render(request: web.Request, template: str, **values: Any) -> web.Resp
 async def render_text(request: web.Request, template: str, **values: Any) -> str:
     """A page or partial as text."""
     context = context_of(request)
-    owner_id = request.query.get("owner") or LOCAL_OWNER
+    visitor = known_visitor(request)
+    owner_id = visitor.owner_id if visitor else ""
+    if visitor and request.query.get("owner") in visitor.owner_ids:
+        owner_id = request.query["owner"]
     owners: list[Mapping[str, str]] = []
     last_event = 0
-    if not is_htmx(request) and not template.startswith(("partials/", "login", "error")):
-        # Read before anything the page shows, so that nothing falls between page and socket.
-        last_event = await context.events.last_id()
+    if visitor and not is_htmx(request) and not template.startswith(("partials/", "login", "error")):
+        last_event = request.get(LAST_EVENT, 0)
         async with context.database.reading() as session:
-            owners = [{"id": row.id, "name": row.name} for row in await all_owners(session)]
+            owners = [
+                {"id": row.id, "name": row.name} for row in await all_owners(session) if row.id in visitor.owner_ids
+            ]
 
     def url(path: str, owner: str | None = None, **query: object) -> str:
         return link(request, path, owner, **query)
@@ -70,7 +91,10 @@ async def render_text(request: web.Request, template: str, **values: Any) -> str
             owners=owners,
             base=request.config_dict[BASE],
             last_event=last_event,
-            has_password=context.password is not None,
+            visitor=visitor,
+            form_token=form_token(request),
+            can_sign_in=context.sign_in is not None,
+            can_log_out=visitor is not None and visitor.by is By.SESSION,
             software_version=__version__,
             immich_link=context.settings.immich_link(),
             page=values.pop("page", ""),

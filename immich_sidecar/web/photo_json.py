@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from immich_sidecar.advise.looks import preset_noted
+from immich_sidecar.advise.presets import Chosen
+from immich_sidecar.immich.retire import KEPT_BECAUSE
+from immich_sidecar.library import companions as companion_rows
 from immich_sidecar.library.photos import status_of
 from immich_sidecar.library.tables import (
     LOCAL_OWNER,
+    CompanionRow,
     DecisionRow,
     PhotoRow,
     Publish,
@@ -20,9 +24,11 @@ from immich_sidecar.library.tables import (
     VersionRow,
     WorkState,
 )
+from immich_sidecar.pipeline import analysing_again
+from immich_sidecar.web.words import iso
 
 #: Decisions that make a new version.
-RECIPE_KINDS = ("change", "reset", "develop")
+RECIPE_KINDS = ("change", "reset", "develop", "preset", "analyse", "renew")
 _WORKING = frozenset({WorkState.STORED, WorkState.ANALYSED, WorkState.ADVISED, WorkState.RENDERED})
 
 
@@ -35,6 +41,10 @@ class Shown:
     versions: tuple[VersionRow, ...]
     #: Number of the version that was shown before the one that is being made; 0: the original.
     before: int = 0
+    #: What belongs to the photo: the JPEG of a RAW file, XMP files; of one name the newest.
+    companions: tuple[CompanionRow, ...] = ()
+    #: What another look proposes for a photo that was decided about.
+    offer: RecipeRow | None = None
 
     @property
     def status(self) -> str:
@@ -61,6 +71,11 @@ class Shown:
         return tuple(
             {**item, "applied": item["operation"] in active} for item in self.recipe.ai_metadata.get("suggestions", ())
         )
+
+    @property
+    def preset(self) -> Chosen:
+        """The preset that the recipe was made with; the usual one where there is no recipe yet."""
+        return Chosen() if self.recipe is None else preset_noted(self.recipe.ai_metadata)
 
     @property
     def confidence(self) -> float | None:
@@ -90,7 +105,7 @@ class Shown:
 
 
 async def gather(session: AsyncSession, owner: str, photos: Sequence[PhotoRow]) -> list[Shown]:
-    """Recipes and versions of an owner's photos, in two or three questions whatever their number."""
+    """Recipes and versions of an owner's photos, in a few questions whatever their number."""
     if not photos:
         return []
     hashes = [photo.sha256 for photo in photos]
@@ -106,12 +121,18 @@ async def gather(session: AsyncSession, owner: str, photos: Sequence[PhotoRow]) 
     found = await session.exec(select(RecipeRow).where(RecipeRow.owner_id == owner, col(RecipeRow.id).in_(recipe_ids)))
     recipes = {recipe.id: recipe for recipe in found}
     before = await _versions_before(session, owner, photos, versions)
+    offers = await analysing_again.offers(session, owner, photos)
+    companions: dict[str, list[CompanionRow]] = {}
+    for companion in await companion_rows.of_photos(session, owner, hashes):
+        companions.setdefault(companion.photo, []).append(companion)
     return [
         Shown(
             photo,
             recipes.get(photo.recipe_id or ""),
             tuple(versions.get(photo.sha256, ())),
             before.get(photo.sha256, 0),
+            tuple(companion_rows.shown(companions.get(photo.sha256, ()))),
+            offers.get(photo.sha256),
         )
         for photo in photos
     ]
@@ -169,20 +190,25 @@ def photo_json(shown: Shown, *, base: str = "", immich_link: str | None = None) 
         "width": photo.width,
         "height": photo.height,
         "size": photo.size,
-        "captured_at": _iso(photo.captured_at),
-        "created_at": _iso(photo.created_at),
+        "captured_at": iso(photo.captured_at),
+        "created_at": iso(photo.created_at),
         "is_raw": photo.is_raw,
         "media_type": photo.media_type,
         "source": photo.source.value,
         "left_alone_reason": photo.left_alone_reason,
+        "offer": None if shown.offer is None else list(shown.offer.ai_metadata.get("suggestions", ())),
+        "badge": photo.badge,
         "failed_at": photo.failed_at,
         "error": photo.last_error,
         "original_publish": photo.original_publish.value,
         "original_publish_error": photo.original_publish_error,
         "confidence": shown.confidence,
+        "preset": {"name": shown.preset.name, "label": shown.preset.label, "strength": shown.preset.strength},
         "suggestions": list(shown.suggestions),
+        "findings": (photo.analysis or {}).get("findings"),
         "recipe": recipe_json(recipe) if recipe else None,
         "versions": [version_json(photo, row, base) for row in shown.versions],
+        "companions": [companion_json(row) for row in shown.companions],
         "immich": _immich(photo, immich_link),
         "urls": {
             "page": address(base, photo, f"/photos/{photo.sha256}"),
@@ -198,7 +224,7 @@ def recipe_json(recipe: RecipeRow) -> dict[str, Any]:
     return {
         "id": recipe.id,
         "original_hash": recipe.original_hash,
-        "created_at": _iso(recipe.created_at),
+        "created_at": iso(recipe.created_at),
         "operations": recipe.operations,
         "ai_metadata": recipe.ai_metadata,
         "user_overrides": recipe.user_overrides,
@@ -214,11 +240,26 @@ def version_json(photo: PhotoRow, row: VersionRow, base: str = "") -> dict[str, 
         "height": row.height,
         "size": row.size,
         "sha256": row.sha256,
-        "created_at": _iso(row.created_at),
+        "created_at": iso(row.created_at),
         "publish": row.publish.value,
         "blocked_reason": row.blocked_reason,
         "immich_asset_id": row.immich_asset_id,
+        "retired": row.retired,
+        "kept_because": row.written.get(KEPT_BECAUSE),
         "url": address(base, photo, f"/api/photos/{photo.sha256}/versions/{row.n}"),
+    }
+
+
+def companion_json(row: CompanionRow) -> dict[str, Any]:
+    """A file that belongs to a photo, as the API tells it."""
+    return {
+        "kind": row.kind,
+        "file_name": row.file_name,
+        "size": row.size,
+        "sha256": row.sha256,
+        "immich_asset_id": row.immich_asset_id,
+        "publish": row.publish.value,
+        "note": row.last_error,
     }
 
 
@@ -236,13 +277,9 @@ def _immich(photo: PhotoRow, immich_link: str | None) -> dict[str, Any] | None:
     return {
         "asset_id": photo.immich_asset_id,
         "stack_id": photo.immich_stack_id,
-        "url": f"{immich_link}/photos/{photo.immich_asset_id}" if immich_link else None,
+        "url": f"{immich_link}/photos/{quote(photo.immich_asset_id, safe='')}" if immich_link else None,
     }
 
 
 def _n(version: VersionRow | None) -> int:
     return version.n if version else 0
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat().replace("+00:00", "Z") if at else None

@@ -15,10 +15,20 @@ from immich_sidecar.library.layout import Layout
 from immich_sidecar.library.originals import EvictedError, locate
 from immich_sidecar.library.tables import PhotoRow, VersionRow
 from immich_sidecar.pipeline.executor import Executor
-from immich_sidecar.web.preview_tasks import render_preview, try_operations, write_picture
+from immich_sidecar.web.preview_tasks import (
+    NormalLut,
+    normalise_lut,
+    render_preview,
+    try_look,
+    try_operations,
+    write_picture,
+)
 
 #: Longer sides in pixels; those of `develop.preview`, which is too heavy to be imported here (a test compares).
 PREVIEW_EDGE, THUMBNAIL_EDGE = 1440, 480
+#: Longer side of the pictures that show what looks make of a photo.
+LOOK_EDGE = 240
+_LOOK_EDGES = (PREVIEW_EDGE, LOOK_EDGE)
 #: Seconds that one preview may take.
 TIMEOUT = 60.0
 #: Bytes of rendered previews that are kept in memory.
@@ -102,7 +112,7 @@ class Previews:
             return kept
         source = str(await self.original(photo))
         async with self._lane:
-            return await self._make(key, render_preview, source, _plain(operations), max_edge)
+            return await self._make(key, render_preview, source, _plain(operations), max_edge, self._luts(photo))
 
     async def rendered_newest(
         self, photo: PhotoRow, operations: Operations, *, client: str, max_edge: int = PREVIEW_EDGE
@@ -120,10 +130,40 @@ class Previews:
                     return None
                 picture = self._layout.absolute(self._source_name(photo, operations, max_edge))
                 self._cache.touch(picture)
-                return await self._make(key, try_operations, str(source), str(picture), _plain(operations), max_edge)
+                asked = (str(source), str(picture), _plain(operations), max_edge, self._luts(photo))
+                return await self._make(key, try_operations, *asked)
         finally:
             if self._newest.get(place) == mine:
                 del self._newest[place]
+
+    async def look(self, photo: PhotoRow, operations: Operations) -> bytes:
+        """A very small JPEG of the original with operations done to it; many of one photo cost little.
+
+        Raises
+        ------
+        IntegrityError, ImmichError, DiskFullError
+            If the original is not here and cannot be fetched.
+        """
+        key = self._key(photo, operations, LOOK_EDGE)
+        if (kept := self._kept(key)) is not None:
+            return kept
+        source = await self.original(photo)
+        async with self._lane:
+            large, small = (self._layout.absolute(self._source_name(photo, operations, e)) for e in _LOOK_EDGES)
+            self._cache.touch(small)
+            asked = (str(source), str(large), str(small), _plain(operations), *_LOOK_EDGES, self._luts(photo))
+            return await self._make(key, try_look, *asked)
+
+    async def normalised(self, data: bytes) -> NormalLut:
+        """A `.cube` file, read and brought into the form in which it is kept.
+
+        Raises
+        ------
+        UnsupportedError
+            If it is none, or one that is not supported.
+        """
+        read: NormalLut = await self._executor.run(normalise_lut, data, timeout=TIMEOUT)
+        return read
 
     async def make_ready(self, photo: PhotoRow, operations: Operations, *, client: str) -> None:
         """Decode the small picture that sliders work on, so that the first one that is moved need not wait for it.
@@ -134,6 +174,9 @@ class Previews:
         picture = self._layout.absolute(self._source_name(photo, operations, PREVIEW_EDGE))
         if await asyncio.to_thread(picture.is_file):
             self._cache.touch(picture)
+            return
+        if (photo.owner_id, client) in self._newest:
+            # A slider was moved already: what that asks for decodes it as well, and must not be overtaken by this.
             return
         with suppress(EvictedError):
             await asyncio.to_thread(locate, self._layout, photo)
@@ -149,10 +192,15 @@ class Previews:
             self._bytes -= len(self._made.popitem(last=False)[1])
         return data
 
+    def _luts(self, photo: PhotoRow) -> str:
+        return str(self._layout.absolute(self._layout.luts(photo.owner_id)))
+
     def _source_name(self, photo: PhotoRow, operations: Operations, max_edge: int) -> str:
         """Where the decoded small picture lies that sliders work on; it depends on what LibRaw was asked for."""
         decode: Mapping[str, Any] = next((item["parameters"] for item in operations if item["type"] == "decode"), {})
-        asked = json.dumps([decode.get("white_balance"), decode.get("highlight"), max_edge])
+        # With a matrix of the recipe the picture is camera RGB, whatever the numbers are.
+        has_matrix = decode.get("colour_matrix") is not None
+        asked = json.dumps([decode.get("white_balance"), decode.get("highlight"), has_matrix, max_edge])
         digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
         return self._layout.ai_results(photo.owner_id, photo.sha256, f"preview-{digest}.npy")
 

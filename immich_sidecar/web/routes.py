@@ -1,12 +1,23 @@
 """The table of the API's routes: the server registers from it and the OpenAPI document is written from it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from aiohttp import web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def enum(kind: Iterable[StrEnum]) -> dict[str, Any]:
+    """The schema of one word out of those of a kind."""
+    return {"type": "string", "enum": [item.value for item in kind]}
+
+
+def ref(name: str) -> dict[str, str]:
+    """A reference to a schema of the document."""
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 @dataclass(frozen=True)

@@ -1,43 +1,35 @@
-"""Who may ask, and what browsers may do with our answers.
+"""What browsers may do with our answers, and from where changes may come.
 
-A request passes, in this order: the Host check (open service on loopback: DNS rebinding), the origin check (every
-change, and the socket), the password (cookie of a login, or `Authorization: Bearer`).
+Under one origin with Immich a hole in a page of ours opens the whole Immich account, so every change is proven twice:
+the browser says that it comes from a page of ours (`Sec-Fetch-Site`, else `Origin`), and the request has something
+that a form of another page cannot have (htmx's header, JSON, or the token that our own forms carry).
 """
 
-import hashlib
 import hmac
-import ipaddress
-import secrets
-import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from immich_sidecar.settings import Settings
-from immich_sidecar.web.context import BASE, context_of, link, wants_json
+from immich_sidecar.settings import Settings, origin_of
+from immich_sidecar.web import proxies
+from immich_sidecar.web.access import By, Visitor, is_open_path, known_visitor, visitor_of
+from immich_sidecar.web.context import context_of, route_of
+from immich_sidecar.web.identity import bearer_of, carries_cookie
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-#: Name of the login cookie.
-COOKIE = "immich_sidecar_session"
-#: Seconds that a login lasts.
-SESSION_SECONDS = 30 * 24 * 3600
-#: Failed logins of one address that cost no waiting.
-FREE_ATTEMPTS = 4
-#: Longest waiting time after a failed login, in seconds.
-MAX_WAIT = 60.0
-#: Addresses whose failures are remembered.
-MAX_ADDRESSES = 10_000
+#: Name of the field in which forms carry their token; a form with files carries it in its address.
+TOKEN_FIELD = "token"  # noqa: S105  a field's name
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_OPEN_PATHS = ("/healthz", "/readyz", "/login", "/static/")
+#: What a form of any page may send without asking us first (the Fetch standard calls them safelisted).
+_PLAIN_TYPES = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; frame-ancestors 'self'; base-uri 'none'; "
+        "form-action 'self'"
     ),
     "Server": "immich-sidecar",
     "X-Content-Type-Options": "nosniff",
@@ -47,77 +39,8 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 
-
-class Sessions:
-    """Login cookies: an expiry time and a nonce, signed with a secret of this installation and the password.
-
-    Nothing is kept for a session, so logins survive a restart; a new password ends them all.
-    """
-
-    def __init__(self, secret: bytes, password: str) -> None:
-        self._key = hmac.digest(secret, password.encode(), "sha256")
-
-    def issue(self, now: float | None = None) -> str:
-        """A new cookie value."""
-        expires = int((time.time() if now is None else now) + SESSION_SECONDS)
-        body = f"{expires}.{secrets.token_urlsafe(12)}"
-        return f"{body}.{self._sign(body)}"
-
-    def valid(self, cookie: str, now: float | None = None) -> bool:
-        """Whether we issued the value and it has not expired."""
-        body, _, signature = cookie.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
-            return False
-        expires = body.partition(".")[0]
-        return expires.isdigit() and int(expires) > (time.time() if now is None else now)
-
-    def _sign(self, body: str) -> str:
-        return urlsafe_b64encode(hmac.digest(self._key, body.encode(), "sha256")).decode().rstrip("=")
-
-
-class Attempts:
-    """Slows guessing: after a few failures an address waits, twice as long each time."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    def wait(self, address: str) -> float:
-        """Seconds that the address has to wait before its next attempt; 0: go on."""
-        return max(0.0, self._failures.get(address, (0, 0.0))[1] - self._clock())
-
-    def failed(self, address: str) -> None:
-        """Count a wrong password."""
-        count = self._failures.pop(address, (0, 0.0))[0] + 1
-        delay = 0.0 if count <= FREE_ATTEMPTS else min(MAX_WAIT, 2.0 ** (count - FREE_ATTEMPTS))
-        self._failures[address] = (count, self._clock() + delay)
-        while len(self._failures) > MAX_ADDRESSES:
-            self._failures.popitem(last=False)
-
-    def succeeded(self, address: str) -> None:
-        """Forget the failures of an address."""
-        self._failures.pop(address, None)
-
-
-SESSIONS = web.AppKey("sessions", list[Sessions])
-ATTEMPTS = web.AppKey("attempts", Attempts)
-
-
-def sessions_of(request: web.Request) -> Sessions:
-    """The issuer of login cookies; there is one once the service has started with a password."""
-    return request.config_dict[SESSIONS][0]
-
-
-def same_password(given: str, password: str) -> bool:
-    """Compare in a time that does not depend on where the two differ, nor on their lengths."""
-    return hmac.compare_digest(hashlib.sha256(given.encode()).digest(), hashlib.sha256(password.encode()).digest())
-
-
-def is_https(request: web.Request) -> bool:
-    """Whether the browser speaks https, to us or to a proxy before us. Decides only whether a cookie is Secure."""
-    public = context_of(request).settings.public_url or ""
-    forwarded = request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip().lower()
-    return request.secure or forwarded == "https" or public.startswith("https://")
+#: The secret of this installation; there is one once the service has started.
+SECRET = web.AppKey("secret", list[bytes])
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
@@ -126,27 +49,6 @@ def allowed_hosts(settings: Settings) -> frozenset[str]:
     if settings.public_url:
         names.add(urlsplit(settings.public_url).hostname or "")
     return frozenset(names - {""})
-
-
-def _host_name(host: str) -> str:
-    return (urlsplit(f"//{host}").hostname or "").lower()
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _bearer(request: web.Request) -> str | None:
-    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _has_login(request: web.Request) -> bool:
-    cookie = request.cookies.get(COOKIE)
-    return bool(cookie) and sessions_of(request).valid(cookie or "")
 
 
 @web.middleware
@@ -167,12 +69,9 @@ async def headers(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def host_check(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse a foreign Host on an open service: a page elsewhere must not reach us by renaming itself."""
     context = context_of(request)
-    if context.password is None:
-        try:
-            name = _host_name(request.headers.get(hdrs.HOST, ""))
-        except ValueError:
-            name = ""
-        if name not in allowed_hosts(context.settings) and not _is_loopback(name):
+    if context.password is None and context.sign_in is None and not _is_hook(request):
+        name = proxies.host_name(request)
+        if name not in allowed_hosts(context.settings) and not proxies.is_loopback(name):
             raise web.HTTPForbidden(
                 text="This service is open and answers only under its own name. Open it as localhost, or set "
                 "SIDECAR_PUBLIC_URL to the address you use and SIDECAR_PASSWORD to a password."
@@ -184,27 +83,29 @@ def origin_allowed(request: web.Request) -> bool:
     """Whether a changing request comes from our own pages, or from no browser at all."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
-        return site in ("same-origin", "none")
-    origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None:
+        # "none" is what the address bar sends: a person's own doing, and never a change with a cookie.
+        return site == "same-origin" or (site == "none" and not carries_cookie(request))
+    named = request.headers.get(hdrs.ORIGIN)
+    if named is None:
         # Browsers send one of the two headers with every change. Without both a script asks, and a script has
         # no business with a browser's cookie.
-        return COOKIE not in request.cookies
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
+        return not carries_cookie(request)
+    theirs = origin_of(named)
+    if theirs is None or named.lower() != theirs:
         return False
-    public = urlsplit(context_of(request).settings.public_url or "")
-    if public.netloc and (parts.scheme, parts.netloc) == (public.scheme, public.netloc):
+    if theirs == proxies.origin(request):
         return True
-    return bool(parts.netloc) and parts.netloc.lower() == request.headers.get(hdrs.HOST, "").lower()
+    # Without a proxy that we trust nobody can say whether the browser speaks https: host and port must do.
+    told = proxies.scheme(request)
+    return origin_of(f"{told or urlsplit(theirs).scheme}://{proxies.host(request)}") == theirs
 
 
 @web.middleware
 async def origin_check(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse changes, and sockets, that another site's page asks for."""
     is_socket = request.headers.get(hdrs.UPGRADE, "").lower() == "websocket"
-    if (request.method not in _SAFE_METHODS or is_socket) and not _bearer(request) and not origin_allowed(request):
+    changes = request.method not in _SAFE_METHODS or is_socket
+    if changes and not _is_hook(request) and not bearer_of(request) and not origin_allowed(request):
         raise web.HTTPForbidden(
             text="The request comes from another site and was refused. Behind a reverse proxy, set "
             "SIDECAR_PUBLIC_URL to the address that the browser shows."
@@ -213,46 +114,44 @@ async def origin_check(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 @web.middleware
-async def password_check(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let in who has logged in, or carries the password as bearer; show others the login form."""
-    context = context_of(request)
-    path = request.path.removeprefix(request.config_dict[BASE])
-    if context.password is None or path.startswith(_OPEN_PATHS):
-        return await handler(request)
-    token = _bearer(request)
-    if token is not None:
-        attempts, address = request.config_dict[ATTEMPTS], request.remote or ""
-        if wait := attempts.wait(address):
-            raise too_many(wait)
-        if same_password(token, context.password):
-            attempts.succeeded(address)
-            return await handler(request)
-        attempts.failed(address)
-        raise web.HTTPUnauthorized(text="The password is wrong.", headers={"WWW-Authenticate": "Bearer"})
-    if _has_login(request):
-        return await handler(request)
-    if wants_json(request) or request.method not in _SAFE_METHODS:
-        raise web.HTTPUnauthorized(
-            text="Log in, or send the password as `Authorization: Bearer`.", headers={"WWW-Authenticate": "Bearer"}
-        )
-    wanted = urlsafe_b64encode(request.path_qs.encode()).decode()
-    raise web.HTTPSeeOther(link(request, "/login", next=wanted if request.path_qs not in ("/", "") else None))
+async def proof_check(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse changes that a plain form of another page could have sent, were it not for its origin.
+
+    The sign-in form is the exception: who sends it is nobody yet, and its origin is checked.
+    """
+    if request.method not in _SAFE_METHODS and not is_open_path(route_of(request)) and not await _is_proven(request):
+        raise web.HTTPForbidden(text="The form is not one that this service just showed you. Load the page again.")
+    return await handler(request)
 
 
-def too_many(wait: float) -> web.HTTPTooManyRequests:
-    """The answer to who guesses too fast."""
-    seconds = max(1, round(wait))
-    return web.HTTPTooManyRequests(
-        text=f"Too many wrong passwords. Try again in {seconds} seconds.", headers={"Retry-After": str(seconds)}
-    )
+async def _is_proven(request: web.Request) -> bool:
+    if visitor_of(request).by is By.BEARER or request.headers.get("HX-Request") == "true":
+        return True
+    if _content_type(request) not in _PLAIN_TYPES:
+        return True
+    if "Sec-Fetch-Site" not in request.headers and hdrs.ORIGIN not in request.headers and not carries_cookie(request):
+        return True  # no browser, and nothing that a browser would have lent to it
+    given = request.query.get(TOKEN_FIELD)
+    if given is None and _content_type(request) == "application/x-www-form-urlencoded":
+        given = str((await request.post()).get(TOKEN_FIELD, ""))
+    return hmac.compare_digest((given or "").encode("utf-8", "surrogatepass"), form_token(request).encode())
 
 
-def next_path(encoded: str, base: str) -> str:
-    """Where a login leads: the page that was asked for, or the inbox where that is no path of ours."""
-    try:
-        path = urlsafe_b64decode(encoded.encode()).decode()
-    except ValueError:
-        path = ""
-    if not path.startswith("/") or path.startswith(("//", "/\\")) or any(ord(sign) < 32 for sign in path):
-        return f"{base}/"
-    return path
+def form_token(request: web.Request) -> str:
+    """The token for forms of this request's visitor; empty where nobody knows who it is."""
+    visitor = known_visitor(request)
+    return "" if visitor is None else _token_of(request.config_dict[SECRET][0], visitor)
+
+
+def _token_of(secret: bytes, visitor: Visitor) -> str:
+    return hmac.new(secret, f"form {visitor.who}".encode(), "sha256").hexdigest()[:32]
+
+
+def _content_type(request: web.Request) -> str:
+    # Not `request.content_type`: that one makes up a type where none is sent.
+    return request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+
+
+def _is_hook(request: web.Request) -> bool:
+    """Whether Immich itself calls: it has a secret of its own, and no browser."""
+    return route_of(request).startswith("/hooks/")

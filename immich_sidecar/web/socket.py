@@ -9,12 +9,14 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from immich_sidecar.errors import SidecarError
+from immich_sidecar.errors import ImmichError, SidecarError
 from immich_sidecar.events import Event
 from immich_sidecar.library.photos import status_of
-from immich_sidecar.web.acting import MESSAGES, act, version_in
-from immich_sidecar.web.context import WebContext, context_of, owner_of
+from immich_sidecar.web.access import By, Visitor, visitor_of
+from immich_sidecar.web.acting import MESSAGES, act, preset_in, version_in
+from immich_sidecar.web.context import BASE, WebContext, context_of, owner_of
 from immich_sidecar.web.failures import error_json
+from immich_sidecar.web.identity import find_visitor
 
 _log = logging.getLogger(__name__)
 
@@ -22,13 +24,20 @@ _log = logging.getLogger(__name__)
 HEARTBEAT = 25.0
 #: Longest message taken, in bytes.
 MAX_MESSAGE = 64 << 10
+#: Seconds between two looks at whether a socket's visitor may still listen.
+LOOK_AGAIN = 30.0
+#: Close code for a visitor who must sign in again (codes from 4000 on are free for applications).
+SIGN_IN_AGAIN = 4401
 
-SOCKETS = web.AppKey("sockets", set[web.WebSocketResponse])
+#: The open sockets, and who listens there.
+SOCKETS = web.AppKey("sockets", dict[web.WebSocketResponse, Visitor])
 
 
-def event_json(event: Event) -> dict[str, Any]:
-    """An event in the shape that users know."""
+def event_json(event: Event, base: str = "") -> dict[str, Any]:
+    """An event in the shape that users know; addresses in it begin with the base path."""
     data = dict(event.data)
+    if base and isinstance(data.get("preview_url"), str):
+        data["preview_url"] = base + data["preview_url"]
     if event.sha256 is not None:
         data.setdefault("file_id", event.sha256)
     data.setdefault("owner", event.owner_id)
@@ -40,7 +49,7 @@ def event_json(event: Event) -> dict[str, Any]:
 
 async def connect(request: web.Request) -> web.StreamResponse:
     """Follow an owner's events: those after `?after=ID` first, then what happens; take commands meanwhile."""
-    context = context_of(request)
+    context, visitor = context_of(request), visitor_of(request)
     owner = (await owner_of(request)).id
     after = request.query.get("after")
     if after is not None and not (after.isdigit() and len(after) < 19):
@@ -49,8 +58,10 @@ async def connect(request: web.Request) -> web.StreamResponse:
     if not socket.can_prepare(request).ok:
         raise web.HTTPUpgradeRequired(text="This address speaks WebSocket.")
     await socket.prepare(request)
-    request.config_dict[SOCKETS].add(socket)
-    sending = asyncio.create_task(_send_events(context, socket, owner, None if after is None else int(after)))
+    request.config_dict[SOCKETS][socket] = visitor
+    base, since = request.config_dict[BASE], None if after is None else int(after)
+    sending = asyncio.create_task(_send_events(context, socket, owner, since, base))
+    watching = asyncio.create_task(_watch(request, socket, visitor, owner))
     try:
         async for message in socket:
             if message.type is WSMsgType.TEXT:
@@ -60,20 +71,45 @@ async def connect(request: web.Request) -> web.StreamResponse:
     except ConnectionError:
         pass  # the peer went away while we answered
     finally:
-        sending.cancel()
-        with suppress(asyncio.CancelledError):
-            await sending
-        request.config_dict[SOCKETS].discard(socket)
+        for task in (sending, watching):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        request.config_dict[SOCKETS].pop(socket, None)
     return socket
 
 
-async def _send_events(context: WebContext, socket: web.WebSocketResponse, owner: str, after: int | None) -> None:
+async def _watch(request: web.Request, socket: web.WebSocketResponse, visitor: Visitor, owner: str) -> None:
+    """End a socket whose visitor is nobody any more, or no more one who may listen to this owner."""
+    if visitor.by in (By.OPEN, By.BEARER):
+        return
+    while True:
+        await asyncio.sleep(LOOK_AGAIN)
+        try:
+            found = await find_visitor(request)
+        except ImmichError:
+            continue  # it is away: who was known stays known until it says otherwise
+        if found is None or owner not in found.owner_ids:
+            await socket.close(code=SIGN_IN_AGAIN, message=b"sign in again")
+            return
+
+
+async def close_of_session(request: web.Request, session_id: str) -> None:
+    """End the sockets of a session that has ended."""
+    for socket, visitor in list(request.config_dict[SOCKETS].items()):
+        if visitor.session_id == session_id:
+            await socket.close(code=SIGN_IN_AGAIN, message=b"sign in again")
+
+
+async def _send_events(
+    context: WebContext, socket: web.WebSocketResponse, owner: str, after: int | None, base: str
+) -> None:
     subscription = context.events.subscribe(owner, after=after)
     try:
         if after is not None and not await context.events.holds_all_after(after):
             await socket.send_json({"type": "events_lost", "data": {}})
         async for event in subscription:
-            await socket.send_json(event_json(event))
+            await socket.send_json(event_json(event, base))
     except ConnectionError:
         pass  # the reading side notices and ends
     except Exception:  # noqa: BLE001  the boundary of a connection: a page that hears nothing must reconnect
@@ -100,7 +136,8 @@ async def _answer(context: WebContext, owner: str, text: str) -> dict[str, Any]:
         return _refusal(request_id, None, 400, "file_id: the SHA-256 of the photo's original")
     patch = {"crop": message.get("crop")} if kind == "modify_crop" else message.get("operations")
     try:
-        photo = await act(context, owner, file_id, action, version_in(message), patch=patch)
+        preset = preset_in(message) if action == "preset" else None
+        photo = await act(context, owner, file_id, action, version_in(message), patch=patch, preset=preset)
     except (SidecarError, web.HTTPException) as error:
         told = error_json(error)
         return {"type": "error", "request_id": request_id, "data": {"file_id": file_id, "ok": False, **told}}

@@ -10,10 +10,13 @@ from sqlmodel import select
 from immich_sidecar import __version__
 from immich_sidecar.library import photos as photo_rows
 from immich_sidecar.library.tables import ConnectionRow, IntakeState
+from immich_sidecar.pipeline.models_state import ModelsState
 from immich_sidecar.web import not_taken
+from immich_sidecar.web.access import Kind, visitor_of
 from immich_sidecar.web.context import context_of, is_htmx, owner_of
 from immich_sidecar.web.not_taken import NotTaken
 from immich_sidecar.web.pages import render
+from immich_sidecar.web.words import iso
 
 #: States of what did not become a photo.
 _NOT_TAKEN = (IntakeState.SKIPPED, IntakeState.FAILED)
@@ -27,12 +30,16 @@ class Status:
     counts: Mapping[str, int]
     files: Sequence[NotTaken]
     assets: Sequence[NotTaken]
+    #: How many assets were left where they are, by reason.
+    reasons: Sequence[tuple[str, int]]
     hot_folders: Sequence[Mapping[str, str]]
     free: int
     min_free: int
     short: bool
     mode: str
     data_dir: str
+    #: None where there are no models at all.
+    models: ModelsState | None = None
     version: str = __version__
 
     def to_json(self) -> dict[str, Any]:
@@ -50,16 +57,14 @@ class Status:
                 "state": row.state,
                 "version": row.version,
                 "user": row.immich_user_name,
-                "watched_since": _iso(row.watch_from),
-                "last_seen_at": _iso(row.last_seen_at),
+                "watched_since": iso(row.watch_from),
+                "last_seen_at": iso(row.last_seen_at),
                 "last_error": row.last_error,
             },
+            "models": self.models and self.models.to_json(),
+            "left_alone_in_immich": dict(self.reasons),
             "not_taken": [{**item.to_json(), "failed": item.failed} for item in (*self.files, *self.assets)],
         }
-
-
-def _iso(at: Any) -> str | None:
-    return at.isoformat().replace("+00:00", "Z") if at else None
 
 
 async def read_status(request: web.Request) -> Status:
@@ -70,6 +75,7 @@ async def read_status(request: web.Request) -> Status:
         counts = await photo_rows.counts(session, owner)
         files = await not_taken.files(session, owner, _NOT_TAKEN)
         assets = await not_taken.assets(session, owner, _NOT_TAKEN)
+        reasons = await not_taken.reasons(session, owner)
     folders: Sequence[Mapping[str, str]]
     if context.hot_folders is not None:
         folders = [folder for folder in context.hot_folders() if folder["owner"] == owner]
@@ -84,12 +90,15 @@ async def read_status(request: web.Request) -> Status:
         counts=counts,
         files=files,
         assets=assets,
+        reasons=reasons,
         hot_folders=folders,
         free=context.space.free(),
         min_free=context.settings.min_free,
         short=context.space.short(),
         mode=context.settings.mode.value,
-        data_dir=str(context.settings.data_dir),
+        models=await context.models_state() if context.models_state is not None else None,
+        # Where it lies is the operator's business alone.
+        data_dir=str(context.settings.data_dir) if visitor_of(request).kind is Kind.OPERATOR else "",
     )
 
 

@@ -29,8 +29,9 @@ expect.set_options(timeout=PATIENCE)
 class Service:
     """`immich-sidecar run`, on a port and in folders of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **variables: str) -> None:
         self.home = home
+        self._variables = variables
         self.inbox = home / "in"
         self.inbox.mkdir()
         with socket.socket() as probe:
@@ -47,6 +48,7 @@ class Service:
             "SIDECAR_PORT": str(self.port),
             "SIDECAR_MIN_FREE": "0",
             "SIDECAR_WORKERS": "2",
+            **self._variables,
         }
         log = (self.home / "log").open("ab")
         command = [sys.executable, "-m", "immich_sidecar", "run"]
@@ -175,6 +177,7 @@ def open_page(browser: Browser, service: Service) -> Iterator[Open]:
     def _is_problem(line: Any) -> bool:
         # What a test provokes: a refusal, an original that is gone, and a service that is away.
         expected = ("409", "410", "ERR_CONNECTION_", "ERR_EMPTY_RESPONSE", "WebSocket connection")
+        expected += ("htmx:sendError", "htmx:afterRequest")
         refused_upload = "/api/photos?name=" in line.location.get("url", "")
         return line.type == "error" and not refused_upload and not any(part in line.text for part in expected)
 

@@ -23,6 +23,9 @@ def test_every_page_fits(service: Service, open_page: Open, width: int, scheme: 
         f"/photos/{failed}",
         "/queue",
         "/status",
+        "/account",
+        "/people",
+        "/models",
     ):
         page.goto(service.url + path)
         wide = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
@@ -30,7 +33,7 @@ def test_every_page_fits(service: Service, open_page: Open, width: int, scheme: 
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(int(number) for number in re.findall(r"\d+", ground)[:3]) < 200) == (scheme == "dark")
         unnamed = page.locator("button:not([hidden]), a").evaluate_all(
-            "found => found.filter(item => !(item.innerText.trim() || item.getAttribute('aria-label')"
+            "found => found.filter(item => !(item.textContent.trim() || item.getAttribute('aria-label')"
             " || item.title)).map(item => item.outerHTML)"
         )
         assert unnamed == []

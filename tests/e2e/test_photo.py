@@ -1,13 +1,32 @@
 """The photo page in a browser."""
 
-from playwright.sync_api import Page, expect
+import json
+import sqlite3
+import time
+
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import Open, Service
 
 
 def opened(service: Service, open_page: Open, **options: object) -> tuple[Page, str]:
+    # What a test before this one has asked for last may still be in work.
+    service.settle()
     identity = service.pending(2)[0]["id"]
     page = open_page(f"/photos/{identity}", **options)
+    page.wait_for_load_state("networkidle")
+    return page, identity
+
+
+def brought(
+    service: Service, open_page: Open, name: str, seed: int, size: tuple[int, int] = (480, 320)
+) -> tuple[Page, str]:
+    """The page of a photo of its own, at its first version."""
+    service.drop(name, seed, size)
+    service.until(lambda: any(photo["file_name"] == name for photo in service.photos()))
+    service.settle()
+    identity = next(photo["id"] for photo in service.photos() if photo["file_name"] == name)
+    page = open_page(f"/photos/{identity}")
     page.wait_for_load_state("networkidle")
     return page, identity
 
@@ -39,7 +58,7 @@ def test_before_and_after_by_pointer_and_keys(service: Service, open_page: Open)
 
 
 def test_sliders_show_a_preview_and_make_a_version(service: Service, open_page: Open) -> None:
-    page, identity = opened(service, open_page)
+    page, identity = brought(service, open_page, "to-be-changed.jpg", 78)
     before = told(service, identity)["version"]
     expect(page.locator("#keep")).to_be_disabled()
     slide(page, "exposure", 1.5)
@@ -103,6 +122,48 @@ def test_the_crop_frame_by_mouse_keys_and_shape(service: Service, open_page: Ope
     assert made["recipe"]["user_overrides"]["crop"]["width"] < 0.9
 
 
+def test_turning_and_mirroring_turn_what_the_sliders_hold(service: Service, open_page: Open) -> None:
+    service.drop("to-be-turned.jpg", seed=77, size=(480, 320))
+    service.until(lambda: any(photo["file_name"] == "to-be-turned.jpg" for photo in service.photos()))
+    service.settle()
+    identity = next(photo["id"] for photo in service.photos() if photo["file_name"] == "to-be-turned.jpg")
+    page = open_page(f"/photos/{identity}")
+    page.wait_for_load_state("networkidle")
+    version, kept = told(service, identity)["version"], told(service, identity)["recipe"]["user_overrides"]
+    before = told(service, identity)["versions"][0]
+    slide(page, "upright_vertical", 5)
+    page.get_by_role("button", name="Turn right").click()
+    page.wait_for_function("() => document.getElementById('after').src.startsWith('blob:')")
+    wide = before["width"] > before["height"]
+    page.wait_for_function(
+        "wide => { const i = document.getElementById('after'); return (i.naturalWidth > i.naturalHeight) !== wide }",
+        arg=wide,
+    )
+    assert float(page.locator("#slider-upright_horizontal").input_value()) == 5
+    assert float(page.locator("#slider-upright_vertical").input_value()) == 0
+    page.keyboard.press("m")
+    assert float(page.locator("#slider-upright_horizontal").input_value()) == -5
+    # Mirrored, and turned back: the same as mirrored alone.
+    page.keyboard.press("]")
+    assert float(page.locator("#slider-upright_vertical").input_value()) == 5
+    page.locator("#discard").click()
+    expect(page.locator("#keep")).to_be_disabled()
+    assert float(page.locator("#slider-upright_vertical").input_value()) == 0
+    page.keyboard.press("[")
+    expect(page.locator("#keep")).to_be_enabled()
+    page.keyboard.press("]")
+    expect(page.locator("#keep")).to_be_disabled()
+    page.keyboard.press("[")
+    page.locator("#keep").click()
+    service.until(lambda: told(service, identity)["version"] > version)
+    service.settle()
+    made = told(service, identity)
+    expect(page.locator("#photo")).to_have_attribute("data-shown", str(made["version"]))
+    assert made["recipe"]["user_overrides"] == kept | {"orientation": {"quarter_turns": 3, "mirror": False}}
+    found = made["versions"][0]
+    assert (found["width"], found["height"]) == (before["height"], before["width"])
+
+
 def test_decisions_lead_to_the_next_and_back(service: Service, open_page: Open) -> None:
     page, identity = opened(service, open_page)
     page.keyboard.press("a")
@@ -115,6 +176,7 @@ def test_decisions_lead_to_the_next_and_back(service: Service, open_page: Open) 
     assert told(service, identity)["review"] == "pending"
     page.keyboard.press("ArrowRight")
     page.wait_for_function("id => document.getElementById('photo')?.dataset.id !== id", arg=identity)
+    page.wait_for_load_state()
     page.keyboard.press("Escape")
     page.wait_for_selector("#inbox")
 
@@ -136,6 +198,43 @@ def test_a_change_elsewhere_shows_and_unsaved_sliders_survive(service: Service, 
     assert page.locator("#slider-exposure").input_value() == "2"
     page.get_by_role("button", name="Show the change").first.click()
     expect(page.locator("#slider-exposure")).to_have_value("-1")
+
+
+def test_what_happens_while_the_scripts_load_is_not_missed(service: Service, open_page: Open) -> None:
+    _, identity = opened(service, open_page)
+    version = told(service, identity)["version"]
+
+    def late(route: Route) -> None:
+        # The page was made; its scripts are on their way for longer than the socket would take.
+        service.ask("POST", f"/api/photos/{identity}/reject", {"version": version})
+        time.sleep(1)
+        route.continue_()
+
+    page = open_page("/status")
+    page.route("**/static/looks.js", late)
+    page.goto(f"{service.url}/photos/{identity}")
+    expect(page.locator(".stage-bar .chip")).to_have_text("Rejected")
+    service.ask("POST", f"/api/photos/{identity}/undo", {"version": version})
+    expect(page.locator(".stage-bar .chip")).to_have_text("Pending")
+
+
+def test_an_answer_that_is_late_does_not_bring_the_past_back(service: Service, open_page: Open) -> None:
+    page, identity = opened(service, open_page)
+    version = told(service, identity)["version"]
+
+    def late(route: Route) -> None:
+        answer = route.fetch()
+        service.ask("POST", f"/api/photos/{identity}/undo", {"version": version})
+        # Longer than the page takes to hear of it and to show it.
+        time.sleep(1.5)
+        route.fulfill(response=answer)
+
+    page.route(f"**/photos/{identity}/reject", late)
+    page.evaluate("document.querySelectorAll('form[action$=\"/reject\"] input[name=then]').forEach((i) => i.remove())")
+    page.get_by_role("button", name="Reject").click()
+    expect(page.locator(".toast").last).to_contain_text("Rejected")
+    expect(page.locator(".stage-bar .chip")).to_have_text("Pending")
+    assert told(service, identity)["review"] == "pending"
 
 
 def test_left_alone_is_developed_anyway_and_failures_say_why(service: Service, open_page: Open) -> None:
@@ -172,3 +271,28 @@ def test_a_picture_that_is_not_there_says_why(service: Service, open_page: Open)
     page.reload()
     expect(page.locator("#no-picture")).to_be_hidden()
     expect(page.locator("#frame")).to_be_visible()
+
+
+def test_a_suggested_frame_is_set_with_one_click(service: Service, open_page: Open) -> None:
+    page, identity = brought(service, open_page, "to-be-framed.jpg", 79, (1500, 1000))
+    # No model runs here: what one would have found is written down.
+    person = {"label": "person", "score": 0.9, "box": {"x": 0.15, "y": 0.55, "width": 0.1, "height": 0.35}}
+    with sqlite3.connect(service.home / "data" / "sidecar.db", timeout=30) as rows:
+        (text,) = rows.execute("SELECT analysis FROM photos WHERE sha256 = ?", (identity,)).fetchone()
+        found = json.dumps({**json.loads(text), "findings": {"objects": [person]}})
+        rows.execute("UPDATE photos SET analysis = ? WHERE sha256 = ?", (found, identity))
+    version = told(service, identity)["version"]
+    page.keyboard.press("c")
+    square = page.locator("#frames [data-frame]", has_text="1:1")
+    square.click()
+    box, whole = page.locator("#crop-box").bounding_box(), page.locator("#cropper").bounding_box()
+    assert box is not None
+    assert whole is not None
+    assert abs(box["width"] - box["height"]) < 3
+    assert box["width"] < 0.9 * whole["width"]
+    page.get_by_role("button", name="Done").click()
+    page.locator("#keep").click()
+    service.until(lambda: told(service, identity)["version"] > version)
+    service.settle()
+    made = told(service, identity)["versions"][0]
+    assert abs(made["width"] - made["height"]) <= 3

@@ -8,6 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
+from immich_sidecar.immich.connected import Connections
+from immich_sidecar.immich.secrets import Secrets
+from immich_sidecar.immich.sign_in import SignIn
 from immich_sidecar.library.cache import Cache
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
@@ -15,8 +18,14 @@ from immich_sidecar.library.intake import Intake
 from immich_sidecar.library.layout import Layout
 from immich_sidecar.library.owners import ensure_owner
 from immich_sidecar.library.space import Space
+from immich_sidecar.library.vectors import Vectors
+from immich_sidecar.pipeline.asking import ModelsAsked, NoModels
+from immich_sidecar.pipeline.backfill_bench import Bench
+from immich_sidecar.pipeline.backfills import Backfills
 from immich_sidecar.pipeline.commands import Commands
 from immich_sidecar.pipeline.dispatcher import Dispatcher
+from immich_sidecar.pipeline.downloads import Downloads
+from immich_sidecar.pipeline.models_state import ModelsState
 from immich_sidecar.pipeline.stages import Tools
 from immich_sidecar.settings import Settings
 from immich_sidecar.web.context import WebContext
@@ -44,9 +53,15 @@ async def house(
     password: str | None = None,
     refetch: Refetch | None = None,
     retry_intake: Callable[[str], Awaitable[int]] | None = None,
+    immich: bool = False,
+    models: ModelsAsked | None = None,
+    models_state: Callable[[], Awaitable[ModelsState]] | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
-    """Build everything that the pages need; the dispatcher is there but does not run."""
+    """Build everything that the pages need; the dispatcher is there but does not run.
+
+    With `immich` people can sign in to the Immich that the settings name, and be connected to it.
+    """
     chosen = Settings(data_dir=data_dir, min_free=0, **settings)
     layout = Layout(data_dir)
     database = Database(layout.database)
@@ -67,6 +82,26 @@ async def house(
         mode=chosen.mode,
     )
     dispatcher = Dispatcher(tools)
+    intake = Intake(database, layout, events, space, wake=dispatcher.wake)
+    sign_in = connections = backfills = None
+    if immich:
+        assert chosen.immich_url
+        sign_in = SignIn(chosen.immich_url)
+        connections = Connections(chosen, database, layout, events, intake=intake, space=space)
+        await connections.start(Secrets.load(chosen))
+        bench = Bench(
+            database=database,
+            events=events,
+            layout=layout,
+            executor=executor,
+            grounds=connections,
+            workers=1,
+            cache_max=chosen.cache_max,
+            wake=dispatcher.wake,
+        )
+        backfills = Backfills(bench)
+    vectors = Vectors(database, layout)
+    downloads = Downloads(chosen, events)
     context = WebContext(
         settings=chosen,
         database=database,
@@ -74,14 +109,28 @@ async def house(
         events=events,
         commands=Commands(database, layout, events, wake=dispatcher.wake),
         dispatcher=dispatcher,
-        intake=Intake(database, layout, events, space, wake=dispatcher.wake),
+        intake=intake,
         space=space,
         previews=Previews(layout, Cache(layout, database, chosen.cache_max), executor, refetch=refetch),
+        vectors=vectors,
+        models=models or NoModels(),
+        models_state=models_state,
         password=password,
         retry_intake=retry_intake,
+        connections=connections,
+        sign_in=sign_in,
+        backfills=backfills,
+        downloads=downloads,
     )
     try:
         yield House(build_web(context), context, database, layout, events, Shelf(database, layout))
     finally:
+        await downloads.stop()
+        if backfills is not None:
+            await backfills.stop()
+        if connections is not None and sign_in is not None:
+            await connections.stop()
+            await sign_in.close()
+        vectors.close()
         events.close()
         await database.close()

@@ -125,7 +125,8 @@ class Shelf:
             session.add(photo)
             await session.flush()
             if made or status in ("rendering", "left_alone"):
-                recipe = new_recipe(digest, suggestions, at=at, recipe_id=str(uuid4()), ai_metadata={"kind": "photo"})
+                noted = {"kind": "photo"} | {name: columns[name] for name in ("preset",) if name in columns}
+                recipe = new_recipe(digest, suggestions, at=at, recipe_id=str(uuid4()), ai_metadata=noted)
                 await recipes.save(session, self.layout, recipe, owner)
                 photo.recipe_id = recipe.id
             if made:

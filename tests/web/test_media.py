@@ -171,3 +171,19 @@ async def test_what_sliders_work_on_is_made_ready(front: Front) -> None:
     fresh = await front.shelf.put("analysing", seed=5)
     async with front.client.get(f"/photos/{fresh.sha256}/made-ready") as response:
         assert response.status == 204, "nothing is known of it yet"
+
+
+async def test_making_ready_overtakes_no_slider_that_was_moved_before(front: Front) -> None:
+    row = await front.shelf.put("pending")
+    previews = front.home.context.previews
+    async with previews._lane:
+        asked = asyncio.ensure_future(front.client.get(f"/photos/{row.sha256}/adjusted?exposure=1&client=a"))
+        for _ in range(500):
+            if previews._newest:
+                break
+            await asyncio.sleep(0.01)
+        async with front.client.get(f"/photos/{row.sha256}/made-ready?client=a") as response:
+            assert response.status == 204
+    response = await asked
+    assert response.status == 200
+    response.release()

@@ -23,7 +23,7 @@ from immich_sidecar.library.tables import (
 )
 from immich_sidecar.recipe.plan import ColourPlan
 from immich_sidecar.web import previews, words
-from immich_sidecar.web.adjusting import kelvin_to_warmth, patch_of_form, sliders, warmth_to_kelvin
+from immich_sidecar.web.adjusting import choices, groups, kelvin_to_warmth, patch_of_form, sliders, warmth_to_kelvin
 from immich_sidecar.web.assets import HTMX, HTMX_SHA512, Assets
 from immich_sidecar.web.photo_json import Shown
 from tests.web.conftest import Build, Front
@@ -146,6 +146,19 @@ def test_the_form_as_it_came_changes_nothing() -> None:
     assert patch_of_form(form, OPERATIONS) == {}
 
 
+def test_what_belongs_to_raw_files_is_shown_for_them_and_never_switched_off() -> None:
+    decode = {"baseline_ev": 0.5, "tone_curve": [[0, 0], [1, 1]], "demosaic": "best"}
+    raw = [*OPERATIONS, {"type": "decode", "parameters": decode}]
+    assert {one.name for one in choices(raw)} - {one.name for one in choices(OPERATIONS)} == {"demosaic", "highlight"}
+    form = {one.name: one.value for one in choices(raw)}
+    assert patch_of_form(form, raw) == {}
+    fast = {"decode": decode | {"demosaic": "fast"}}
+    assert patch_of_form(form | {"demosaic": "fast"}, raw) == fast
+    back = [{"type": "decode", "parameters": fast["decode"]}]
+    assert patch_of_form({"demosaic": "best"}, back) == {"decode": decode}
+    assert patch_of_form(form | {"demosaic": "fast"}, OPERATIONS) == {}
+
+
 def test_a_slider_in_its_middle_switches_off() -> None:
     form = {slider.name: str(slider.value) for slider in sliders(OPERATIONS)}
     assert patch_of_form(form | {"exposure": "0"}, OPERATIONS) == {"exposure": None}
@@ -153,6 +166,38 @@ def test_a_slider_in_its_middle_switches_off() -> None:
     assert patch_of_form(form | {"frame": "whole"}, OPERATIONS) == {"crop": None}
     whole = {"crop_x": "0", "crop_y": "0", "crop_width": "1", "crop_height": "1"}
     assert patch_of_form(form | whole, OPERATIONS) == {}
+
+
+def test_a_lens_can_be_undone_only_where_it_is_known() -> None:
+    assert "Lens" not in [group.name for group in groups([])]
+    profile = {"source": "lensfun", "falloff": {"radius": 1.0, "terms": [-0.5]}}
+    offered = {"lens": {"profile": profile}}
+    shown = {slider.name: slider.value for slider in sliders([], (), offered)}
+    assert shown["lens_vignetting"] == 0
+    assert "lens_distortion" not in shown, "nothing is known of how it bends"
+    assert words.parameters({"profile": profile}, "lens") == "dark corners 100 %"
+    form = {"lens_vignetting": "60", "lens_distortion": "0", "lens_fringes": "0"}
+    strengths = {"distortion": 0.0, "chromatic_aberration": 0.0, "vignetting": 60.0}
+    assert patch_of_form(form, [], (), offered) == {"lens": {"profile": profile, **strengths}}
+    assert patch_of_form(form, []) == {}
+    applied = [{"type": "lens", "parameters": {"profile": profile, **strengths}}]
+    assert patch_of_form(form | {"lens_vignetting": "0"}, applied) == {"lens": None}
+
+
+def test_a_turned_form_speaks_of_the_picture_as_it_lies() -> None:
+    operations = [
+        {"type": "straighten", "parameters": {"degrees": 2.0}},
+        {"type": "crop", "parameters": {"x": 0.1, "y": 0.2, "width": 0.5, "height": 0.5}},
+    ]
+    form = {"quarter_turns": "0", "mirror": "1", "straighten": "-2"}
+    mirrored = {"orientation": {"quarter_turns": 0, "mirror": True}}
+    assert patch_of_form(form, operations) == mirrored
+    assert patch_of_form(form | {"straighten": "3"}, operations) == mirrored | {"straighten": {"degrees": 3.0}}
+    there = {"crop_x": "0.4", "crop_y": "0.2", "crop_width": "0.5", "crop_height": "0.5"}
+    assert patch_of_form(form | there, operations) == mirrored
+    laid = [*operations, {"type": "orientation", "parameters": {"quarter_turns": 1, "mirror": False}}]
+    assert patch_of_form({"quarter_turns": "1", "mirror": "0"}, laid) == {}
+    assert patch_of_form({"quarter_turns": "0", "mirror": "0"}, laid) == {"orientation": None}
 
 
 @pytest.mark.parametrize("warmth", [-100, -37, 0, 12, 100])
@@ -261,10 +306,11 @@ async def test_the_page_says_where_versions_are_in_immich(build: Build) -> None:
     async with front.home.database.transaction() as session:
         version = await session.get(VersionRow, 1)
         assert version is not None
-        version.publish = Publish.MARKED
+        version.publish, version.immich_asset_id = Publish.MARKED, "abc-2"
         session.add(version)
     text = await front.page(f"/photos/{row.sha256}")
     assert "it stays in the stack in Immich" in text
+    assert 'href="https://photos.example/photos/abc-2"' in text
     assert 'href="https://photos.example/photos/abc-1"' in text
 
 

@@ -1,0 +1,48 @@
+"""On the account page: what was learned of an owner's taste, what it is worth, and a switch."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from immich_sidecar.advise.taste import FEWEST, Taste
+from immich_sidecar.pipeline import tasting
+from immich_sidecar.web.context import context_of, link, owner_of
+from immich_sidecar.web.words import operation
+
+
+@dataclass(frozen=True)
+class TasteShown:
+    """What the page says."""
+
+    is_on: bool
+    #: Photos that were decided about, and how many it takes.
+    decisions: int
+    fewest: int
+    #: Of each step of which something is known: its name in words, the part that is kept on average, and how much less
+    #: wrong that is than the proposal, of photos that were not shown to the model; all in percent.
+    steps: tuple[tuple[str, int, int], ...]
+    #: The same gain for telling by strength what is rejected; 0 where that tells nothing.
+    approval: int
+
+
+async def shown(request: web.Request) -> TasteShown:
+    """What is known of the taste of the request's owner."""
+    database, owner = context_of(request).database, (await owner_of(request)).id
+    taste: Taste = await tasting.taste_of(database, owner)
+    async with database.reading() as session:
+        off = await tasting.is_off(session, owner)
+    steps = tuple(
+        (operation(name), round(100 * step.mean), round(100 * step.gain))
+        for name, step in taste.steps.items()
+        if step.gain > 0
+    )
+    return TasteShown(not off, taste.decisions, FEWEST, steps, round(100 * taste.approval_gain))
+
+
+async def choose(request: web.Request) -> web.StreamResponse:
+    """Use what was learned for new photos, or do not."""
+    to = (await request.post()).get("to")
+    if to not in ("on", "off"):
+        raise web.HTTPBadRequest(text="to: on or off")
+    await tasting.switch(context_of(request).database, (await owner_of(request)).id, off=to == "off")
+    raise web.HTTPSeeOther(link(request, "/account", saved=1))
