@@ -2,6 +2,10 @@
 ARG PYTHON=3.12
 
 FROM python:${PYTHON}-slim-bookworm AS build
+# Anything but empty: with the libraries of models, about 6 GB larger.
+ARG AI=
+# Address of another index for torch and torchvision, such as PyTorch's own for processors alone or for ROCm.
+ARG TORCH_INDEX=
 RUN apt-get update \
     && apt-get install -y --no-install-recommends make \
     && rm -rf /var/lib/apt/lists/*
@@ -10,7 +14,11 @@ COPY . .
 # The browser library first, held to its SHA-512; then the wheel that carries it, then everything into one folder.
 RUN make static/vendor/htmx.min.js VENV=/tmp/tools \
     && python -m venv /opt/sidecar \
-    && /opt/sidecar/bin/pip install --no-cache-dir .
+    && if [ -n "$AI" ] && [ -n "$TORCH_INDEX" ]; then \
+        /opt/sidecar/bin/pip install --no-cache-dir --index-url "$TORCH_INDEX" torch torchvision; \
+    fi \
+    && /opt/sidecar/bin/pip install --no-cache-dir ".${AI:+[ai]}" \
+    && if [ -n "$AI" ]; then make ai-apart VENV=/opt/sidecar; fi
 
 FROM python:${PYTHON}-slim-bookworm
 LABEL org.opencontainers.image.title="immich-sidecar" \

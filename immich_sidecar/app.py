@@ -6,18 +6,22 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import Mapping
-from dataclasses import dataclass
+import socket
+from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from filelock import FileLock
 
 from immich_sidecar import __version__
-from immich_sidecar.errors import ImmichAwayError, ImmichCredentialsError, ImmichError, SettingsError
-from immich_sidecar.immich.connections import Connection, ConnectionState
-from immich_sidecar.immich.intake import ImmichIntake
-from immich_sidecar.immich.publish import Publisher
+from immich_sidecar.errors import SettingsError
+from immich_sidecar.immich.connected import Connections
+from immich_sidecar.immich.notify import LOOK_SECONDS, Notifier
+from immich_sidecar.immich.secrets import Secrets
+from immich_sidecar.immich.sign_in import SignIn
+from immich_sidecar.immich.socket_listener import Change
 from immich_sidecar.intake.hot_folder import HotFolders
+from immich_sidecar.library import ai_results
 from immich_sidecar.library.cache import Cache
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
@@ -27,15 +31,27 @@ from immich_sidecar.library.leftovers import remove_leftovers
 from immich_sidecar.library.owners import ensure_owner
 from immich_sidecar.library.space import Space
 from immich_sidecar.library.tables import LOCAL_OWNER
+from immich_sidecar.library.vectors import Vectors
 from immich_sidecar.pipeline import tasks
+from immich_sidecar.pipeline.afterwards import Afterwards
+from immich_sidecar.pipeline.backfill_bench import Bench
+from immich_sidecar.pipeline.backfills import Backfills
 from immich_sidecar.pipeline.commands import Commands
+from immich_sidecar.pipeline.describing import Describing
 from immich_sidecar.pipeline.dispatcher import Dispatcher, hold_data_directory
+from immich_sidecar.pipeline.downloads import Downloads
 from immich_sidecar.pipeline.executor import PoolExecutor
+from immich_sidecar.pipeline.grouping import GROUP_SECONDS, Grouping
+from immich_sidecar.pipeline.model_setup import looking_of
+from immich_sidecar.pipeline.models_state import ModelsState
+from immich_sidecar.pipeline.pairing import Pairing
 from immich_sidecar.pipeline.publish_queue import PublishQueue
 from immich_sidecar.pipeline.publishing import Publishing
-from immich_sidecar.pipeline.schedule import Schedule
+from immich_sidecar.pipeline.resources import Allowance, Resources
+from immich_sidecar.pipeline.schedule import Job, Schedule
 from immich_sidecar.pipeline.stages import Tools
-from immich_sidecar.settings import Mode, Settings
+from immich_sidecar.pipeline.trials import Trials
+from immich_sidecar.settings import After, Settings
 from immich_sidecar.web.context import WebContext
 from immich_sidecar.web.previews import Previews
 from immich_sidecar.web.server import build_web
@@ -48,24 +64,6 @@ STOP_SECONDS = 7.0
 PASSWORD_FILE = "password"  # noqa: S105 - a file's name
 
 
-@dataclass(frozen=True)
-class ImmichTarget:
-    """A connection, as publishing sees it."""
-
-    mode: Mode
-    albums: bool
-    publisher: Publisher
-    connection: Connection
-    database: Database
-    events: EventLog
-
-    async def ping(self) -> None:
-        """Do nothing where Immich answers to our key; see `pipeline.publishing.Target`."""
-        check = await self.connection.refresh(self.database, self.events)
-        if not self.connection.may_publish:
-            raise _as_error(check.state, check.message or "Immich does not answer")
-
-
 class Service:
     """The whole service. Builds everything from the settings; `start` and `stop` it once."""
 
@@ -76,24 +74,33 @@ class Service:
         self.events = EventLog(self.database)
         self.space = Space(settings.data_dir, settings.min_free)
         self.cache = Cache(self.layout, self.database, settings.cache_max)
+        self.vectors = Vectors(self.database, self.layout, self.cache)
+        self.grouping = Grouping(self.database, self.layout)
         self.executor = PoolExecutor(settings.workers, warm_up=tasks.warm_up)
         # A person who moves a slider does not queue behind a thousand photos.
         self.preview_executor = PoolExecutor(1, niceness=0, warm_up=tasks.warm_up)
+        self.looking = looking_of(settings, self.layout)
+        self.describing = Describing(self.database, self.layout, self.events, self.looking)
         self.intake = Intake(self.database, self.layout, self.events, self.space)
-        self.connection: Connection | None = None
-        self.immich_intake: ImmichIntake | None = None
-        key = settings.api_key()
-        if settings.immich_url and key:
-            self.connection = Connection(owner_id=LOCAL_OWNER, url=settings.immich_url, key=key, albums=settings.albums)
-            self.immich_intake = ImmichIntake(
-                self.connection, self.database, self.intake, self.layout, space=self.space, events=self.events
-            )
-            self.publisher = Publisher(self.connection, self.database)
+        self.connections = Connections(
+            settings,
+            self.database,
+            self.layout,
+            self.events,
+            intake=self.intake,
+            space=self.space,
+            on_change=self._changed_in_immich,
+            absorb=Pairing(self.database, self.events).absorb,
+        )
+        self.notifier = Notifier(self.database, self.connections.all, lambda: self.address)
+        self.sign_in = SignIn(settings.immich_url) if settings.immich_url else None
         self.publish_queue = PublishQueue(
             self.database,
             Publishing(self.database, self.layout, self.events, keep_originals=settings.keep_originals),
-            self._targets,
+            self.connections.targets,
+            uploads=settings.uploads,
         )
+        self.connections.on_back = self.publish_queue.wake
         self.tools = Tools(
             database=self.database,
             layout=self.layout,
@@ -101,16 +108,26 @@ class Service:
             executor=self.executor,
             space=self.space,
             quality=settings.quality,
+            output=None if settings.output == "jpeg" else settings.output,
             task_timeout=settings.task_timeout,
             mode=settings.mode,
-            refetch=self.immich_intake.refetch if self.immich_intake else None,
+            refetch=self.connections.refetch,
+            looking=self.looking,
+            faces=self.connections.faces_of,
+            describe=self.describing.add,
         )
         self.address = ""
         self.password: str | None = None
         self._lock: FileLock | None = None
         self._runner: web.AppRunner | None = None
         self.dispatcher: Dispatcher | None = None
+        self.commands: Commands | None = None
+        self.backfills: Backfills | None = None
+        self.downloads = Downloads(settings, self.events, changed=self.looking.renew)
+        self.trials = Trials(self.database, self.events, self.connections.of_owner)
         self.hot_folders: HotFolders | None = None
+        self.afterwards: Afterwards | None = None
+        self.resources: Resources | None = None
         self.schedule: Schedule | None = None
 
     async def start(self) -> None:
@@ -129,14 +146,17 @@ class Service:
         async with self.database.transaction() as session:
             for owner in dict.fromkeys([LOCAL_OWNER, *(folder.owner for folder in settings.folders())]):
                 await ensure_owner(session, owner)
-        if self.connection is not None:
-            await self.connection.prepare(self.database)
+        await self.connections.start(Secrets.load(settings))
+        # Before workers are started that would have to be ended in the middle of their beginning.
+        _check_address(settings)
         await self.executor.start()
         await self.preview_executor.start()
         dispatcher = Dispatcher(self.tools, slots=settings.workers + 1, publishing=self.publish_queue, lock=self._lock)
         self.dispatcher = dispatcher
         self.intake.wake = dispatcher.wake
-        commands = Commands(self.database, self.layout, self.events, wake=dispatcher.wake, abandon=dispatcher.abandon)
+        self.commands = commands = Commands(
+            self.database, self.layout, self.events, wake=dispatcher.wake, abandon=dispatcher.abandon
+        )
         self.hot_folders = HotFolders(
             settings.folders(),
             self.database,
@@ -144,6 +164,36 @@ class Service:
             self.space,
             data_dir=settings.data_dir,
             polling=settings.hot_folder_polling,
+            pairs=settings.pairs,
+            leaves=settings.hot_folder_after is not After.KEEP,
+            absorb=Pairing(self.database, self.events).absorb,
+        )
+        self.afterwards = Afterwards(
+            self.database,
+            self.layout,
+            self.connections.targets,
+            after=settings.hot_folder_after,
+            folder_of=self.hot_folders.owners_of,
+            tell=self.hot_folders.tell,
+        )
+        self.backfills = Backfills(
+            Bench(
+                database=self.database,
+                events=self.events,
+                layout=self.layout,
+                executor=self.preview_executor,
+                grounds=self.connections,
+                workers=settings.workers,
+                cache_max=settings.cache_max,
+                wake=dispatcher.wake,
+            )
+        )
+        self.resources = Resources(
+            settings.workers,
+            busy=lambda: dispatcher.in_work,
+            # One more keeps the workers busy while rows are written.
+            apply=lambda workers: dispatcher.limit(workers + 1),
+            looking=self.looking,
         )
         self.password = page_password(settings)
         await self._serve(
@@ -160,71 +210,80 @@ class Service:
                     self.layout,
                     self.cache,
                     self.preview_executor,
-                    refetch=self.immich_intake.refetch if self.immich_intake else None,
+                    refetch=self.connections.refetch,
                 ),
+                vectors=self.vectors,
                 password=self.password,
                 hot_folders=self.hot_folders.states,
-                retry_intake=self._retry_intake,
+                retry_intake=self.connections.retry_failed,
+                connections=self.connections,
+                sign_in=self.sign_in,
+                backfills=self.backfills,
+                trials=self.trials,
+                models=self.looking,
+                models_state=self._models_state,
+                downloads=self.downloads,
             )
         )
         await dispatcher.start()
+        await self.resources.start()
+        await self.describing.start()
+        await self.afterwards.start()
         await self.hot_folders.start()
         self.schedule = Schedule(
             events=self.events,
             cache=self.cache,
             commands=commands,
-            poll=self._ask_immich if self.immich_intake else None,
+            poll=self.connections.tick if settings.immich_url else None,
             poll_seconds=settings.poll_seconds,
+            more=(
+                Job("telling users what waits", LOOK_SECONDS, self.notifier.tell, first_after=LOOK_SECONDS),
+                Job("finding photos that belong together", GROUP_SECONDS, self.grouping.run, first_after=90),
+                Job("keeping the search up to date", GROUP_SECONDS, self.vectors.bring_up_to_date, first_after=240),
+                Job("forgetting answers of models", 3600, self._forget_answers, first_after=600),
+            ),
         )
         await self.schedule.start()
+        await self.backfills.start()
 
     async def stop(self) -> None:
         """Stop everything; what was under way goes on at the next start."""
         if self.schedule is not None:
             await self.schedule.stop()
+        if self.backfills is not None:
+            await self.backfills.stop()
+        await self.trials.stop()
+        await self.downloads.stop()
         if self.hot_folders is not None:
             await self.hot_folders.stop()
+        if self.afterwards is not None:
+            await self.afterwards.stop()
         if self._runner is not None:
             await self._runner.cleanup()
+        if self.resources is not None:
+            await self.resources.stop()
+        await self.describing.stop()
         # The dispatcher first: it lets go of what runs, so that no ended worker counts against a photo.
         if self.dispatcher is not None:
             await self.dispatcher.stop(2.5)
-        await asyncio.gather(self.executor.stop(1.5), self.preview_executor.stop(1.5))
-        if self.connection is not None:
-            await self.connection.close()
+        await asyncio.gather(self.executor.stop(1.5), self.preview_executor.stop(1.5), self.looking.stop())
+        await self.connections.stop()
+        if self.sign_in is not None:
+            await self.sign_in.close()
+        self.vectors.close()
         await self.database.close()
 
-    async def _ask_immich(self) -> None:
-        """Ask Immich for what is new."""
-        if self.connection is None or self.immich_intake is None:
-            return
-        could = self.connection.may_publish
-        await self.immich_intake.tick()
-        if self.connection.may_publish and not could:
-            # What became due meanwhile was not looked at.
-            self.publish_queue.wake()
+    async def _models_state(self) -> ModelsState:
+        allowance = self.resources.allowance if self.resources is not None else Allowance(self.settings.workers)
+        return ModelsState(await self.looking.state(), self.describing.waiting, allowance, self.settings.workers)
 
-    def _targets(self) -> Mapping[int, ImmichTarget]:
-        connection = self.connection
-        # Not before this process has seen whose key it is: it may be another user's than before.
-        if connection is None or connection.id is None or not connection.verified:
-            return {}
-        return {
-            connection.id: ImmichTarget(
-                self.settings.mode,
-                self.settings.albums,
-                self.publisher,
-                connection,
-                self.database,
-                self.events,
-            )
-        }
+    async def _forget_answers(self) -> None:
+        await asyncio.to_thread(ai_results.forget_old, self.layout)
 
-    async def _retry_intake(self, owner: str) -> int:
-        """Let the next poll try again what the intake from Immich gave up; gives the number of assets."""
-        if self.immich_intake is None or self.connection is None or owner != self.connection.owner_id:
-            return 0
-        return await self.immich_intake.retry_failed()
+    async def _changed_in_immich(self, owner: str, change: Change, asset_ids: Sequence[str]) -> None:
+        """What came back from Immich's trash may be published now; the rest is found where it matters."""
+        if change is Change.RESTORED and self.commands is not None:
+            await self.commands.go_on_with(owner, asset_ids)
 
     async def _serve(self, context: WebContext) -> None:
         settings = self.settings
@@ -234,14 +293,38 @@ class Service:
         try:
             await web.TCPSite(runner, settings.host, settings.port).start()
         except OSError as error:
-            raise SettingsError(
-                f"SIDECAR_HOST={settings.host} SIDECAR_PORT={settings.port}: cannot listen there "
-                f"({error.strerror}); choose another port or host"
-            ) from error
+            raise _cannot_listen(settings, error) from error
         port = runner.addresses[0][1]
         # A host that means "all addresses" is none that a browser can open.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-        self.address = settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        base = settings.pages_path()
+        own = f"http://{f'[{host}]' if ':' in host else host}:{port}{base}"
+        public = settings.public_url
+        self.address = own if public is None else public if urlsplit(public).path else public + base
+
+
+def _check_address(settings: Settings) -> None:
+    """Make sure that the address is free.
+
+    Raises
+    ------
+    SettingsError
+        If nobody can listen there.
+    """
+    if settings.port == 0:
+        return
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as error:
+        raise _cannot_listen(settings, error) from error
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"SIDECAR_HOST={settings.host} SIDECAR_PORT={settings.port}: cannot listen there "
+        f"({error.strerror}); choose another port or host"
+    )
 
 
 def run_service(settings: Settings) -> None:
@@ -272,10 +355,10 @@ def say(service: Service) -> None:
     if service.password is not None and settings.password is None:
         lines.append(f"password: {service.password} (kept in {settings.data_dir / PASSWORD_FILE})")
     lines += [f"hot folder: {folder.path} (owner {folder.owner})" for folder in settings.folders()]
-    if service.connection is not None:
-        lines.append(f"Immich: {settings.immich_url} (mode {settings.mode})")
-    elif settings.immich_url:
-        lines.append(f"Immich: {settings.immich_url} is not used: IMMICH_API_KEY is not set")
+    if settings.immich_url:
+        count = len(service.connections.all())
+        users = f"{count} connected" if count else "nobody is connected yet, sign in on the page"
+        lines.append(f"Immich: {settings.immich_url} (mode {settings.mode}, {users})")
     print("\n".join(lines), flush=True)  # noqa: T201 - this is what the command answers
 
 
@@ -324,7 +407,3 @@ def page_password(settings: Settings) -> str | None:
         os.fsync(stream.fileno())
     temporary.replace(file)
     return password
-
-
-def _as_error(state: ConnectionState, message: str) -> ImmichError:
-    return ImmichCredentialsError(message) if state is ConnectionState.CREDENTIALS else ImmichAwayError(message)

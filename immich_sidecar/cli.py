@@ -4,8 +4,9 @@ import asyncio
 import json
 import logging
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,9 +14,14 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from immich_sidecar import __version__
+from immich_sidecar import __version__, cli_models
 from immich_sidecar.errors import SettingsError, SidecarError
 from immich_sidecar.settings import Settings, default_workers, load_settings
+
+if TYPE_CHECKING:
+    from immich_sidecar.advise.presets import Chosen
+
+_LUTS = "Folder with the .cube files that recipes name. Default: those in the data directory."
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Develops the photos in an Immich library, and never touches an original.",
 )
+app.add_typer(cli_models.app, name="models")
 
 
 def main() -> None:
@@ -59,26 +66,52 @@ def run() -> None:
     run_service(settings)
 
 
+class OutputFormat(StrEnum):
+    """Formats of `output`, as the command line takes them."""
+
+    JPEG = "jpeg"
+    SMALL = "small"
+    HEIC = "heic"
+    AVIF = "avif"
+    JXL = "jxl"
+    TIFF16 = "tiff16"
+
+
 @app.command()
 def process(
     inputs: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="Photos, or folders of photos.")],
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")],
     recipe: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Use this recipe instead of analysing the photos.")
     ] = None,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 92,
+    quality: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Quality in the sense of the format. [default: its usual one]")
+    ] = None,
+    file_format: Annotated[
+        OutputFormat | None, typer.Option("--format", help="Kind of the files. [default: jpeg, or the recipe's]")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The look: vivid, portrait, black_and_white, film, as_camera, ..."),
+    ] = None,
+    strength: Annotated[float, typer.Option(min=0, max=200, help="Of the preset's look, in percent.")] = 100,
+    luts: Annotated[Path | None, typer.Option(metavar="DIR", help=_LUTS)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,
 ) -> None:
     """Develop files without the service: analyse, advise, render. Inputs are only ever read.
 
-    Writes {stem}.jpg and {stem}.recipe.json below DIR; a photo that needs nothing gets only its recipe file, which
-    says why. Ends with status 1 if any photo failed.
+    Writes {stem}.jpg (or another ending by --format) and {stem}.recipe.json below DIR; a photo that needs nothing
+    gets only its recipe file, which says why. Ends with status 1 if any photo failed.
     """
     from immich_sidecar.pipeline import oneshot
 
-    if recipe is not None:
-        oneshot.read_recipe_file(recipe)
-    jobs = oneshot.plan(oneshot.find_files(inputs, output), output)
+    if recipe is not None and preset is not None:
+        raise typer.BadParameter("give a recipe or a preset, not both", param_hint="--preset")
+    look = _preset(preset, strength)
+    folders = oneshot.lut_folders(luts)
+    wanted = oneshot.wanted_output(file_format.value if file_format else None, quality, recipe)
+    jobs = oneshot.plan(oneshot.find_files(inputs, output), output, wanted.extension)
     errors = Console(stderr=True, highlight=False)
     outcomes: list[oneshot.Outcome] = []
 
@@ -99,7 +132,9 @@ def process(
         try:
             with bar:
                 task = bar.add_task("Developing", total=len(jobs))
-                async for outcome in oneshot.process(jobs, executor, slots=slots, recipe=recipe, quality=quality):
+                async for outcome in oneshot.process(
+                    jobs, executor, slots=slots, recipe=recipe, wanted=wanted, luts=folders, preset=look
+                ):
                     outcomes.append(outcome)
                     bar.advance(task)
                     if as_json:
@@ -125,13 +160,14 @@ def process(
 def replay(
     recipe: Annotated[Path, typer.Argument(help="Recipe file.")],
     original: Annotated[Path, typer.Argument(help="The photo it was made for.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="JPEG to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to write.")],
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 92,
+    luts: Annotated[Path | None, typer.Option(metavar="DIR", help=_LUTS)] = None,
 ) -> None:
     """Render a recipe again: the same bytes with the same version of the engine."""
     from immich_sidecar.pipeline import oneshot
 
-    oneshot.replay(recipe, original, output, quality=quality)
+    oneshot.replay(recipe, original, output, quality=quality, luts=oneshot.lut_folders(luts))
     typer.echo(str(output))
 
 
@@ -184,6 +220,14 @@ def health() -> None:
 
     if not ask_health(settings):
         raise typer.Exit(1)
+
+
+def _preset(name: str | None, strength: float) -> "Chosen | None":
+    from immich_sidecar.advise.presets import Preset, chosen, is_builtin
+
+    if name is not None and not is_builtin(name):
+        raise typer.BadParameter(f"one of {', '.join(Preset)}", param_hint="--preset")
+    return None if name is None else chosen(name, strength)
 
 
 def _log_to_console(level: str) -> None:

@@ -12,6 +12,16 @@
     ├── RecipeError              a recipe that cannot be read or applied
     │   ├── UnknownOperationError
     │   └── InvalidParameterError
+    ├── ModelError               a model cannot be used now; photos go on without it
+    │   ├── ModelsNotInstalledError  the libraries of the `ai` extra are not there
+    │   ├── WeightsMissingError  its weights were not downloaded
+    │   ├── DownloadError        its weights could not be fetched
+    │   ├── WeightsDamagedError  its weights are not the ones that were pinned or recorded, or cannot be read
+    │   ├── WeightsRefusedError  its weights could run code, or their licence excludes a use, and nobody agreed to that
+    │   ├── ModelMemoryError     there is not enough memory for it, not even for one photo at a time
+    │   ├── ModelAwayError       the server that it runs on does not answer
+    │   ├── ModelTimeoutError    it did not answer in its time
+    │   └── ModelAnswerError     it answered something that cannot be used
     ├── StorageError             files of ours cannot be read or written; worth repeating
     │   ├── DiskFullError        less than SIDECAR_MIN_FREE is left
     │   ├── IntegrityError       a file is not what its row says
@@ -60,6 +70,46 @@ class NotAPhotoError(PhotoError):
 
 class CrashedError(PhotoError):
     """Processing the photo killed or hung its worker more often than is tolerated."""
+
+
+class ModelError(SidecarError):
+    """A model cannot be used now; photos go on without it, and their analysis says so."""
+
+
+class ModelsNotInstalledError(ModelError):
+    """A library of the `ai` extra is not installed."""
+
+
+class WeightsMissingError(ModelError):
+    """The weights were not downloaded, or not all of them."""
+
+
+class DownloadError(ModelError):
+    """The weights could not be fetched; what has arrived stays for the next try."""
+
+
+class WeightsDamagedError(ModelError):
+    """The weights are not the ones that were pinned or recorded, or cannot be read."""
+
+
+class WeightsRefusedError(ModelError):
+    """Loading the weights could run code, or their licence excludes a use, and nobody agreed to that."""
+
+
+class ModelMemoryError(ModelError):
+    """There is not enough memory for the model, not even for one photo at a time."""
+
+
+class ModelAwayError(ModelError):
+    """The server that the model runs on does not answer, or says "later"."""
+
+
+class ModelTimeoutError(ModelError):
+    """The model did not answer in its time."""
+
+
+class ModelAnswerError(ModelError):
+    """The model, or the server it runs on, answered something that cannot be used."""
 
 
 class RecipeError(SidecarError):

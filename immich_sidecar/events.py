@@ -40,6 +40,10 @@ class EventType(StrEnum):
     QUEUE_CHANGED = "queue_changed"
     #: An Immich connection came, went or changed its state.
     CONNECTION_CHANGED = "connection_changed"
+    #: A backfill, or a trial of rules, came further or changed its state; its numbers are sent live and not stored.
+    BACKFILL_CHANGED = "backfill_changed"
+    #: A model came, went or is on its way: `data.models` has what is under way; live only, for the operator.
+    MODELS_CHANGED = "models_changed"
 
 
 @dataclass(frozen=True)

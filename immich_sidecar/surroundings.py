@@ -1,13 +1,18 @@
 """What `immich-sidecar check`, `verify` and `health` look at."""
 
 import os
+import sqlite3
 import urllib.error
 import urllib.request
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from immich_sidecar.errors import StorageError
-from immich_sidecar.immich.connections import Connection
+from immich_sidecar.errors import ImmichError, ImmichRefusedError, SettingsError, StorageError
+from immich_sidecar.immich.api import Api
+from immich_sidecar.immich.compatibility import check_version
+from immich_sidecar.immich.connections import Connection, ConnectionCheck
+from immich_sidecar.immich.secrets import Secrets
 from immich_sidecar.library import integrity
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.layout import Layout
@@ -80,23 +85,78 @@ def _check_hot_folder(path: Path, owner: str) -> Finding:
 async def _check_immich(settings: Settings) -> list[Finding]:
     key = settings.api_key()
     if not settings.immich_url:
-        return [Finding("Immich", True, "none is set; IMMICH_URL and IMMICH_API_KEY connect one")]
-    what = f"Immich {settings.immich_url}"
-    if not key:
-        return [Finding(what, False, "IMMICH_API_KEY is not set; make a key in Immich's account settings")]
-    connection = Connection(owner_id=LOCAL_OWNER, url=settings.immich_url, key=key, albums=settings.albums)
-    try:
-        check = await connection.check()
-    finally:
-        await connection.close()
+        return [Finding("Immich", True, "none is set; IMMICH_URL connects one")]
+    kept, problem = _kept_connections(settings)
+    connections = [
+        Connection(owner_id=owner, url=settings.immich_url, key=secret, from_settings=False) for owner, secret in kept
+    ]
+    if key is not None:
+        connections.insert(
+            0, Connection(owner_id=LOCAL_OWNER, url=settings.immich_url, key=key, albums=settings.albums)
+        )
+    findings = [] if problem is None else [problem]
+    if not connections and problem is None:
+        findings += await _check_server(settings.immich_url)
+    for connection in connections:
+        try:
+            findings += _found(connection, await connection.check(), version=not findings)
+        finally:
+            await connection.close()
+    return findings
+
+
+def _found(connection: Connection, check: ConnectionCheck, *, version: bool) -> list[Finding]:
+    what = f"Immich {connection.url}"
     findings = []
-    if check.version:
+    if check.version and version:
         findings.append(Finding(f"{what} version", True, check.version))
     if check.user_name:
-        findings.append(Finding("API key", True, f"belongs to {check.user_name}"))
+        kind = "API key" if connection.from_settings else f"API key of owner {connection.owner_id}"
+        findings.append(Finding(kind, True, f"belongs to {check.user_name}"))
     words = check.message or "reachable, with all permissions that are needed"
-    findings.append(Finding(what, check.ok, words))
+    findings.append(Finding(what if connection.from_settings else f"{what} for {connection.owner_id}", check.ok, words))
     return findings
+
+
+async def _check_server(url: str) -> list[Finding]:
+    """Nobody is connected: look whether somebody could be."""
+    what = f"Immich {url}"
+    api = Api(url)
+    try:
+        if not await api.ping():
+            raise ImmichRefusedError(f"what answers at {url} is not Immich; check IMMICH_URL")
+        version = check_version(*await api.version())
+    except ImmichError as error:
+        return [Finding(what, False, str(error))]
+    finally:
+        await api.close()
+    return [
+        Finding(f"{what} version", True, version),
+        Finding(what, True, "reachable; nobody is connected yet: sign in on the page, or set IMMICH_API_KEY"),
+    ]
+
+
+def _kept_connections(settings: Settings) -> tuple[list[tuple[str, str]], Finding | None]:
+    """Owner and key of each connection that a user made, and what is wrong with their keys; changes nothing."""
+    database = Layout(settings.data_dir).database
+    if not database.exists():
+        return [], None
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as opened:
+        try:
+            rows = opened.execute(
+                "SELECT owner_id, key FROM connections WHERE key IS NOT NULL AND disconnected_at IS NULL ORDER BY id"
+            ).fetchall()
+        except sqlite3.Error:
+            # A database of an earlier release: it has none.
+            return [], None
+    if not rows:
+        return [], None
+    what = "keys of connected users"
+    try:
+        secrets = Secrets.load(settings, make=False)
+        return [(owner, secrets.decrypt(key)) for owner, key in rows], None
+    except SettingsError as error:
+        return [], Finding(what, False, str(error))
 
 
 def ask_health(settings: Settings) -> bool:

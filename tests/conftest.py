@@ -1,10 +1,11 @@
 """What all tests share: one thread per process, real photos where there are some, real peers where required.
 
 `SIDECAR_TEST_DATA` names a folder with `photos/` and `immich/`. `SIDECAR_TESTS_REQUIRE` lists what must be there
-(`browser`, `exiftool`, `data`): its absence then fails a test instead of skipping it.
+(`browser`, `exiftool`, `nginx`, `data`): its absence then fails a test instead of skipping it.
 """
 
 import os
+import tempfile
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
@@ -12,6 +13,10 @@ for _variable in [name for name in os.environ if name.startswith("IMMICH_")]:
     del os.environ[_variable]
 for _variable in [name for name in os.environ if name.startswith("SIDECAR_") and "TEST" not in name]:
     del os.environ[_variable]
+
+# Libraries of models never ask a hub, and write their settings nowhere but into a folder that goes with the tests.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("YOLO_CONFIG_DIR", os.path.join(tempfile.gettempdir(), "sidecar-tests-ultralytics"))  # noqa: PTH118
 
 import shutil  # noqa: E402
 from pathlib import Path  # noqa: E402

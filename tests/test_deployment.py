@@ -97,7 +97,7 @@ def test_immich_links_to_our_page():
     environment = merged({"SIDECAR_PUBLIC_URL": "https://photos.example/develop"})["services"]["immich-server"][
         "environment"
     ]
-    assert environment["IMMICH_THIRD_PARTY_DOCUMENTATION_URL"] == "https://photos.example/develop"
+    assert environment["IMMICH_THIRD_PARTY_DOCUMENTATION_URL"] == "https://photos.example/develop/"
 
 
 def test_environment_of_the_service_is_accepted(monkeypatch: pytest.MonkeyPatch):
@@ -106,6 +106,8 @@ def test_environment_of_the_service_is_accepted(monkeypatch: pytest.MonkeyPatch)
     for name, value in merged()["services"]["immich-sidecar"]["environment"].items():
         monkeypatch.setenv(name, "" if value is None else str(value))
     assert load_settings().immich_url == "http://immich-server:2283"
+    # The name by which Immich's server finds the service in their network, and the port that it listens on.
+    assert load_settings().webhook_url == "http://immich-sidecar:2380"
 
 
 def test_gpu_block_follows_the_convention():
@@ -113,6 +115,62 @@ def test_gpu_block_follows_the_convention():
     block = re.search(r"(?:^    # (?:extends:| {2}).*\n)+", text, re.MULTILINE)[0]
     extends = yaml.safe_load(re.sub(r"^    # ", "", block, flags=re.MULTILINE))["extends"]
     assert extends == {"file": "hwaccel.ml.yml", "service": "cuda"}
+
+
+def test_a_gpu_and_a_folder_of_models_can_be_uncommented():
+    text = (ROOT / "compose.override.yml").read_text()
+    block = re.search(r"^    # deploy:\n(?:^    # {3,}.*\n)+", text, re.MULTILINE)[0]
+    text = text.replace(block, re.sub(r"^    # ", "    ", block, flags=re.MULTILINE))
+    text = text.replace("      # - ./models:/models\n", "      - ./models:/models\n")
+    service = yaml.safe_load(substitute(text, {"SIDECAR_AI": "1"}))["services"]["immich-sidecar"]
+    assert service["deploy"] == {
+        "resources": {"reservations": {"devices": [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]}}
+    }
+    assert "./models:/models" in service["volumes"]
+    assert str(service["build"]["args"]["AI"]) == "1"
+
+
+def test_the_image_has_no_models_unless_it_is_asked_for():
+    assert merged()["services"]["immich-sidecar"]["build"]["args"] == {"AI": None, "TORCH_INDEX": None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [
+        ({}, ["pip install --no-cache-dir ."]),
+        ({"AI": "1"}, ["pip install --no-cache-dir .[ai]", "make ai-apart VENV=/opt/sidecar"]),
+        (
+            {"AI": "1", "TORCH_INDEX": "https://index.example"},
+            [
+                "pip install --no-cache-dir --index-url https://index.example torch torchvision",
+                "pip install --no-cache-dir .[ai]",
+                "make ai-apart VENV=/opt/sidecar",
+            ],
+        ),
+        ({"TORCH_INDEX": "https://index.example"}, ["pip install --no-cache-dir ."]),
+    ],
+)
+def test_image_is_built_with_models_where_wanted(tmp_path: Path, arguments: dict[str, str], steps: list[str]):
+    script = re.search(r"^RUN (make static.*?[^\\])\n\n", _dockerfile(), re.DOTALL | re.MULTILINE)[1]
+    log = tmp_path / "log"
+    for tool in ("make", "pip", "python"):
+        stub = tmp_path / tool
+        stub.write_text(f'#!/bin/sh\necho "{tool} $*" >> {log}\n')
+        stub.chmod(0o755)
+    script = script.replace("/opt/sidecar/bin/pip", "pip")
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "AI": "", "TORCH_INDEX": "", **arguments}
+    subprocess.run(["sh", "-euc", script], check=True, env=environment)
+    begun = ["make static/vendor/htmx.min.js VENV=/tmp/tools", "python -m venv /opt/sidecar"]
+    assert log.read_text().splitlines() == [*begun, *steps]
+
+
+def test_libraries_of_models_bring_no_second_opencv():
+    text = (ROOT / "Makefile").read_text()
+    apart = re.search(r"^ai-apart:\n((?:\t.*\n)+)", text, re.MULTILINE)[1]
+    assert "--no-deps" in apart
+    assert "SAM2_BUILD_CUDA=0" in apart
+    extra = re.search(r"^ai = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL | re.MULTILINE)[1]
+    assert "ultralytics" not in extra
 
 
 def _dockerfile() -> str:

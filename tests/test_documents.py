@@ -10,6 +10,11 @@ from typer.testing import CliRunner
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
+#: Libraries that the Makefile installs without what they ask for.
+INSTALLED_APART = (
+    re.search(r"^AI_APART := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].replace("'", "").split()
+)
+
 
 def _name(requirement: str) -> str:
     return re.match(r"[A-Za-z0-9._-]+", requirement)[0].lower()
@@ -19,6 +24,7 @@ def _name(requirement: str) -> str:
     ("heading", "requirements"),
     [
         ("## To run", PROJECT["dependencies"]),
+        ("## To look at photos with models", [*PROJECT["optional-dependencies"]["ai"], *INSTALLED_APART]),
         ("## To develop and test", PROJECT["optional-dependencies"]["dev"]),
     ],
 )
@@ -36,7 +42,12 @@ def test_readme_lists_every_command():
 
     text = (ROOT / "README.md").read_text()
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert set(re.findall(r"^\| `immich-sidecar (\w+)", text, re.MULTILINE)) == names
+    for group in app.registered_groups:
+        names |= {
+            f"{group.name} {command.name or command.callback.__name__}"
+            for command in group.typer_instance.registered_commands
+        }
+    assert set(re.findall(r"^\| `immich-sidecar ((?:models )?\w+)", text, re.MULTILINE)) == names
 
 
 def test_links_in_documents_lead_somewhere():
@@ -66,7 +77,7 @@ def test_api_document_lists_every_route_and_message_type():
     from immich_sidecar.web.api import ROUTES
 
     text = (ROOT / "docs" / "api.md").read_text()
-    listed = set(re.findall(r"^\| `((?:GET|POST|PUT) /[^`]+)` \|", text, re.MULTILINE))
+    listed = set(re.findall(r"^\| `((?:GET|POST|PUT|DELETE) /[^`]+)` \|", text, re.MULTILINE))
     assert listed == {f"{route.method} {route.path}" for route in ROUTES}
     for word in [*MESSAGES, *operation_types()]:
         assert f"`{word}`" in text, word
@@ -78,3 +89,16 @@ def test_readme_lists_the_permissions_that_are_needed():
     section = (ROOT / "README.md").read_text().split("## With Immich")[1].split("`asset.delete`")[0]
     listed = set(re.findall(r"`([a-z]+[A-Za-z]*\.[a-z]+)`", section))
     assert listed == {*NEEDED_PERMISSIONS, *ALBUM_PERMISSIONS}
+
+
+def test_models_are_listed_as_they_are():
+    from immich_sidecar.analysis.models_catalogue import catalogue
+
+    text = (ROOT / "docs" / "models.md").read_text()
+    for entry in catalogue():
+        row = re.search(rf"^\| {entry.job.value} \| `{re.escape(entry.name)}`(.*)$", text, re.MULTILINE)
+        assert row, f"docs/models.md does not list {entry.name}"
+        assert f"| {entry.licence}" in row[1]
+        assert ("(usual)" in row[1]) == entry.default
+        assert ("digest pinned" in row[1]) == entry.is_pinned
+        assert ("not commercial" in row[1]) == (not entry.commercial)

@@ -5,14 +5,17 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from immich_sidecar.develop.cube import read_cube
 from immich_sidecar.pipeline import oneshot
-from immich_sidecar.recipe.recipe import Recipe
+from immich_sidecar.recipe.recipe import Recipe, new_recipe
+from tests.develop.test_cube import text
 
 
 def sidecar(*arguments: object, cwd: Path, status: int | None = 0) -> subprocess.CompletedProcess[str]:
@@ -138,6 +141,46 @@ def test_replay_refuses_another_original_and_an_input_as_output(folder: Path, tm
     )
     assert "one of the inputs" in onto.stderr
     assert (folder / "dark.jpg").read_bytes() == before
+
+
+def test_a_preset_gives_every_photo_its_look(folder: Path, tmp_path: Path):
+    photo(5).save(folder / "good.jpg", quality=95)
+    arguments = ("process", folder / "dark.jpg", folder / "good.jpg", "--preset", "black_and_white")
+    sidecar(*arguments, "--output", "out", cwd=tmp_path)
+    for name in ("dark", "good"):
+        with Image.open(tmp_path / "out" / f"{name}.jpg") as opened:
+            assert np.ptp(np.asarray(opened.convert("RGB")).astype(int), axis=2).max() <= 2
+    recipes = [Recipe.from_json((tmp_path / "out" / f"{name}.recipe.json").read_text()) for name in ("dark", "good")]
+    assert recipes[0].operation("exposure") is not None
+    assert recipes[1].operation("exposure") is None
+    refused = sidecar("process", folder, "-o", "x", "--preset", "sepia", cwd=tmp_path, status=None)
+    assert refused.returncode == 2
+    assert "vivid" in refused.stderr
+
+
+def test_replay_finds_a_lut_in_a_named_folder_and_names_one_that_is_not_there(folder: Path, tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    cube = text(3, lambda red, green, blue: (1 - red, 1 - green, 1 - blue))
+    (tmp_path / "mine" / "Negative.cube").write_bytes(cube)
+    digest = read_cube(cube).sha256
+    original = folder / "dark.jpg"
+    recipe = new_recipe(
+        hashlib.sha256(original.read_bytes()).hexdigest(),
+        [],
+        {"lut": {"sha256": digest, "name": "Negative"}},
+        at=datetime(2024, 5, 6, tzinfo=UTC),
+    )
+    (tmp_path / "recipe.json").write_text(recipe.to_json())
+    missing = sidecar("replay", "recipe.json", original, "-o", "a.jpg", cwd=tmp_path, status=2)
+    assert digest in missing.stderr
+    assert not (tmp_path / "a.jpg").exists()
+    assert (
+        "no such folder"
+        in sidecar("replay", "recipe.json", original, "-o", "a.jpg", "--luts", "none", cwd=tmp_path, status=2).stderr
+    )
+    sidecar("replay", "recipe.json", original, "-o", "a.jpg", "--luts", "mine", cwd=tmp_path)
+    with Image.open(tmp_path / "a.jpg") as after, Image.open(original) as before:
+        assert np.asarray(after).mean() == pytest.approx(255 - np.asarray(before).mean(), abs=2)
 
 
 def test_recipe_of_one_photo_gives_its_look_to_another(folder: Path, tmp_path: Path):

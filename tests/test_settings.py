@@ -24,7 +24,7 @@ def _default(name: str) -> str:
     if name in shown:
         return shown[name]
     value: Any = field.default
-    if value is None:
+    if value is None or value == ():
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
@@ -48,6 +48,7 @@ def test_documents_and_deployment_name_no_unknown_setting():
     known |= {"SIDECAR_TEST_DATA", "SIDECAR_TESTS_REQUIRE"}
     # Read by Compose alone, or by Immich.
     known |= {"SIDECAR_SOURCE", "SIDECAR_LOCATION", "SIDECAR_PUBLISH_PORT", "IMMICH_VERSION"}
+    known |= {"SIDECAR_AI", "SIDECAR_TORCH_INDEX"}
     root = DOCUMENT.parent.parent
     for file in [
         root / "README.md",
@@ -71,6 +72,7 @@ def test_documents_and_deployment_name_no_unknown_setting():
         ("SIDECAR_HOT_FOLDERS", "/photos=no spaces allowed", "path=owner"),
         ("SIDECAR_LOG_LEVEL", "shout", "warning"),
         ("IMMICH_URL", "immich-server:2283", "http://"),
+        ("SIDECAR_MODELS_MIRROR", "mirror.example", "https://"),
         ("TZ", "Mars/Olympus", "Europe/Berlin"),
     ],
 )
@@ -120,7 +122,11 @@ def test_values_are_read(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SIDECAR_MODE", "Auto")
     monkeypatch.setenv("SIDECAR_MIN_FREE", "1.5G")
     monkeypatch.setenv("IMMICH_URL", "http://immich:2283/api/")
+    monkeypatch.setenv("SIDECAR_MODELS_CONSENT", "one, two,")
+    monkeypatch.setenv("SIDECAR_MODELS_MIRROR", "https://mirror.example/hub/")
     settings = load_settings()
+    assert settings.models_consent == ("one", "two")
+    assert settings.models_mirror == "https://mirror.example/hub"
     assert settings.mode is Mode.AUTO
     assert settings.min_free == 3 << 29
     assert settings.immich_url == "http://immich:2283"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,53 +157,81 @@ def write_dng(
     *,
     ev: float = 0.0,
     cast: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    as_shot: tuple[float, float, float] = (1.0, 1.0, 1.0),
     shot: float = 0.0,
     orientation: int = 1,
     preview: Display | None = None,
     iso: int = 100,
     captured: str = "2024:06:01 12:30:45",
     seed: int = 1,
+    pattern: tuple[int, int, int, int] = (0, 1, 1, 2),
+    black: int | tuple[int, ...] = CAMERA_BLACK,
+    black_size: tuple[int, int] = (2, 2),
+    stop: int = CAMERA_WHITE,
+    active: tuple[int, int, int, int] | None = None,
+    even: bool = True,
+    more_tags: Sequence[tuple[int, int, int, Any, bool]] = (),
+    preview_icc: bytes = b"",
+    preview_exif: bytes = b"",
+    preview_space: int | None = None,
 ) -> Path:
-    """Write a Bayer (RGGB) DNG whose faithful development is `truth` times 2^`ev` times `cast`.
+    """Write a Bayer DNG whose faithful development is `truth` times 2^`ev` times `cast`.
 
     The picture goes through inverse sRGB and an inverse camera matrix, is mosaiced, gets sensor noise of
     variance shot * x + read with read = exp(2.18 ln shot + 1.20) (Brooks et al. 2019; `shot` 1e-4 to 1.2e-2,
     0 for none), and is stored as 14 bits with black 512 and white 16383. `preview` becomes an embedded JPEG
-    (stored as IFD1 in the way cameras do). Width and height are cut to even numbers.
+    (stored as IFD1 in the way cameras do), with a profile, EXIF or a number of its space (DNG's PreviewColorSpace)
+    where they are given. Width and height are cut to even numbers, unless `even` says otherwise.
+
+    `as_shot` is by how much the camera is wrong about red, green and blue of the light: (1.5, 1, 0.6) for daylight
+    taken to be a warm lamp, which makes the picture blue.
+
+    `pattern` has the colours of the first 2 x 2 pixels; `black` may differ for each place of a repeated rectangle of
+    `black_size` (rows, columns); the sensor saturates at `stop`, which the file does not say; `active` (top, left,
+    bottom, right) is the part that is meant to be seen. `more_tags` are those of TIFF: number, type, count, value,
+    whether to write it once; they take the place of ours.
     """
     import tifffile
 
-    height, width = (n - n % 2 for n in truth.shape[:2])
-    linear = linear_from_display(truth[:height, :width]).astype(np.float64)
+    height, width = (n - n % 2 if even else n for n in truth.shape[:2])
     to_camera = XYZ_TO_CAMERA @ SRGB_TO_XYZ
     white = to_camera @ np.ones(3)
-    camera = linear * 2.0**ev * np.asarray(cast) @ to_camera.T / white[1]
     # Green of a white surface is the sensor's full range; a little room keeps red and blue from clipping.
     mosaic = np.empty((height, width))
-    for row, column, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
-        mosaic[row::2, column::2] = camera[row::2, column::2, channel]
+    for first in range(0, height, 256):
+        rows = slice(first, min(first + 256, height))
+        linear = linear_from_display(truth[rows, :width]).astype(np.float64)
+        camera = linear * 2.0**ev * np.asarray(cast) @ to_camera.T / white[1]
+        for place, channel in enumerate(pattern):
+            y, x = divmod(place, 2)
+            mosaic[rows][y::2, x::2] = camera[y::2, x::2, channel]
     if shot > 0:
         read = float(np.exp(2.18 * np.log(shot) + 1.20))
         deviation = np.sqrt(np.maximum(shot * np.clip(mosaic, 0, None) + read, 0.0))
         mosaic = mosaic + np.random.default_rng(seed).normal(0.0, 1.0, mosaic.shape) * deviation
-    span = CAMERA_WHITE - CAMERA_BLACK
-    raw = np.clip(np.round(mosaic * span + CAMERA_BLACK), 0, CAMERA_WHITE).astype(np.uint16)
+    levels = np.full((1, 1), black) if isinstance(black, int) else np.array(black).reshape(black_size)
+    top, left = active[:2] if active else (0, 0)
+    places = (np.arange(height)[:, None] - top) % levels.shape[0], (np.arange(width)[None] - left) % levels.shape[1]
+    floor = levels[places]
+    raw = np.clip(np.round(mosaic * (CAMERA_WHITE - floor) + floor), 0, stop).astype(np.uint16)
+    seen = bytes(pattern[2 * ((top + y) % 2) + (left + x) % 2] for y in (0, 1) for x in (0, 1))
 
     def rational(values: NDArray[np.float64]) -> tuple[int, ...]:
         return tuple(int(n) for v in values.ravel() for n in (round(v * 10000), 10000))
 
-    neutral = white / white[1]
+    neutral = white / white[1] * np.asarray(as_shot)
     tags: list[tuple[int, int, int, Any, bool]] = [
         (271, 2, 0, "Sidecar", True),
         (272, 2, 0, "Known Truth", True),
         (274, 3, 1, orientation, True),
         (306, 2, 20, captured, True),
         (33421, 3, 2, (2, 2), True),
-        (33422, 1, 4, bytes((0, 1, 1, 2)), True),
+        (33422, 1, 4, seen, True),
         (50706, 1, 4, bytes((1, 4, 0, 0)), True),
         (50707, 1, 4, bytes((1, 1, 0, 0)), True),
         (50708, 2, 0, "Sidecar Known Truth", True),
-        (50714, 3, 1, CAMERA_BLACK, True),
+        (50713, 3, 2, levels.shape, True),
+        (50714, 3, levels.size, tuple(int(v) for v in levels.ravel()), True),
         (50717, 3, 1, CAMERA_WHITE, True),
         (50721, 10, 9, rational(XYZ_TO_CAMERA), True),
         (50728, 5, 3, rational(neutral), True),
@@ -210,17 +239,77 @@ def write_dng(
         (34855, 3, 1, iso, True),
         (36867, 2, 20, captured, True),
     ]
+    if active:
+        tags.append((50829, 4, 4, active, True))
+    named = {tag[0] for tag in more_tags}
+    tags = [*(tag for tag in tags if tag[0] not in named), *more_tags]
     with tifffile.TiffWriter(path) as writer:
         writer.write(raw, photometric=32803, extratags=tags, metadata=None, software=False, subfiletype=0)
     if preview is not None:
-        _append_jpeg_preview(path, preview)
+        _append_jpeg_preview(path, preview, preview_icc, preview_exif, preview_space)
     return path
 
 
-def _append_jpeg_preview(path: Path, preview: Display) -> None:
+def write_linear_dng(path: Path, truth: Display) -> Path:
+    """Write a DNG of three values a pixel (LinearRaw), in linear sRGB."""
+    import tifffile
+
+    linear = np.round(linear_from_display(truth) * 65535.0).astype(np.uint16)
+    to_camera = np.linalg.inv(SRGB_TO_XYZ)
+    tags: list[tuple[int, int, int, Any, bool]] = [
+        (271, 2, 0, "Sidecar", True),
+        (272, 2, 0, "Known Truth", True),
+        (50706, 1, 4, bytes((1, 4, 0, 0)), True),
+        (50708, 2, 0, "Sidecar Known Truth", True),
+        (50717, 3, 3, (65535, 65535, 65535), True),
+        (50721, 10, 9, tuple(int(n) for v in to_camera.ravel() for n in (round(v * 10000), 10000)), True),
+        (50728, 5, 3, (1, 1, 1, 1, 1, 1), True),
+        (50778, 3, 1, 21, True),
+    ]
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(linear, photometric=34892, extratags=tags, metadata=None, software=False, subfiletype=0)
+    return path
+
+
+def random_look(seed: int) -> Callable[[Linear], Display]:
+    """The way of an invented camera from scene-linear sRGB (0..1) to the picture it shows.
+
+    A matrix near identity that keeps grey, a curve with toe and shoulder, and saturation, all drawn at random. The
+    curve acts on each channel, on the luminance, or on the largest and the smallest channel, as cameras differ.
+    """
+    random = np.random.default_rng(seed)
+    matrix = np.eye(3) + random.normal(0.0, 0.07, (3, 3))
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    power, shoulder = random.uniform(0.95, 1.45), random.uniform(0.4, 3.0)
+    saturation, kind = random.uniform(0.75, 1.35), int(random.integers(3))
+    luminance = np.array([0.2126, 0.7152, 0.0722])
+
+    def curve(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        bent = np.clip(x, 0.0, None) ** power
+        return bent * (1.0 + shoulder) / (bent + shoulder)
+
+    def look(linear: Linear) -> Display:
+        x = np.clip(linear.astype(np.float64) @ matrix.T, 1e-9, None)
+        if kind == 0:
+            y = curve(x)
+        elif kind == 1:
+            light = x @ luminance
+            y = x * (curve(light) / light)[..., None]
+        else:
+            high, low = x.max(axis=-1, keepdims=True), x.min(axis=-1, keepdims=True)
+            y = curve(low) + (x - low) / np.maximum(high - low, 1e-9) * (curve(high) - curve(low))
+        grey = (y @ luminance)[..., None]
+        return display_from_linear(grey + (y - grey) * saturation)
+
+    return look
+
+
+def _append_jpeg_preview(
+    path: Path, preview: Display, icc: bytes = b"", exif: bytes = b"", space: int | None = None
+) -> None:
     """Add a second image directory with a JPEG-compressed preview to a little-endian TIFF of one directory."""
     buffer = io.BytesIO()
-    Image.fromarray(preview).save(buffer, "JPEG", quality=95, subsampling=0)
+    Image.fromarray(preview).save(buffer, "JPEG", quality=95, subsampling=0, icc_profile=icc, exif=exif)
     jpeg = buffer.getvalue()
     data = bytearray(path.read_bytes())
     data += b"\0" * (len(data) % 2)
@@ -241,6 +330,7 @@ def _append_jpeg_preview(path: Path, preview: Display) -> None:
         (277, 3, 1, 3),
         (278, 4, 1, height),
         (279, 4, 1, len(jpeg)),
+        *([] if space is None else [(50970, 4, 1, space)]),
     ]
     data += struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *e) for e in entries) + bytes(4)
     first = struct.unpack_from("<I", data, 4)[0]

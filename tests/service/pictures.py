@@ -17,13 +17,19 @@ SIZE = (480, 320)
 @functools.cache
 def dark(seed: int) -> bytes:
     """Much too dark: gets a version, and `auto` is certain of it. Has a date, an offset and a place."""
-    return _jpeg(make.degraded(make.scene(*SIZE, seed=seed), ev=-2.5))
+    return _jpeg(make.degraded(make.scene(*SIZE, seed=seed), ev=-3.0))
 
 
 @functools.cache
 def leaning(seed: int) -> bytes:
-    """Leans by four degrees: gets a version that `auto` asks about."""
+    """Leans by four degrees: gets a version."""
     return _jpeg(make.degraded(make.scene(*SIZE, seed=seed), tilt=4.0))
+
+
+@functools.cache
+def dim(seed: int) -> bytes:
+    """Darker than it was, hardly for certain: gets a version that `auto` asks about."""
+    return _jpeg(make.degraded(make.scene(*SIZE, seed=seed), ev=-1.6))
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import html
 import os
 import signal
 import sqlite3
@@ -22,6 +23,8 @@ from immich_sidecar.library import integrity
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.layout import Layout
 from tests.immich_server import Asset, ImmichServer, User
+from tests.immich_server.dialect import NEWEST
+from tests.immich_server.recorded_calls import undeclared
 
 #: Our key in Immich's key-value store.
 KEY = "immich-sidecar"
@@ -122,6 +125,13 @@ class Service:
 
     async def get(self, path: str, **query: Any) -> Any:
         return await self._ask("GET", path, params=query)
+
+    async def page(self, path: str, **query: Any) -> str:
+        """The text of a page."""
+        assert self._session is not None
+        async with self._session.get(path, params=query) as answer:
+            assert answer.status == 200, await answer.text()
+            return html.unescape(await answer.text())
 
     async def photos(self, owner: str = "local") -> list[dict[str, Any]]:
         """The photos of an owner, newest first."""
@@ -284,9 +294,12 @@ class Home:
 
 
 @asynccontextmanager
-async def immich_running(**delays: float) -> AsyncIterator[ImmichServer]:
-    async with ImmichServer(**({"extraction_delay": 0.02, "thumbnail_delay": 0.02} | delays)) as running:
+async def immich_running(version: str = NEWEST, **delays: float) -> AsyncIterator[ImmichServer]:
+    """An Immich of that version. What it was asked for must be what the sidecar says it asks for."""
+    delays = {"extraction_delay": 0.02, "thumbnail_delay": 0.02} | delays
+    async with ImmichServer(version=version, **delays) as running:
         yield running
+    assert not undeclared(running)
 
 
 @asynccontextmanager

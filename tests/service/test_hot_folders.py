@@ -14,7 +14,7 @@ from tests.immich_server import Asset, ImmichServer
 from tests.service import pictures
 from tests.service.running import Home, Service, connected, home, immich_running, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.every_immich]
 
 
 @dataclass
@@ -39,14 +39,14 @@ class Dropped:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def dropped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dropped]:
+async def dropped(tmp_path_factory: pytest.TempPathFactory, immich_version: str) -> AsyncIterator[Dropped]:
     folder = tmp_path_factory.mktemp("hot")
     mine, eves = folder / "mine", folder / "eve"
     mine.mkdir()
     eves.mkdir()
     folders = f"{mine}:{eves}=eve"
     async with (
-        immich_running() as immich,
+        immich_running(immich_version) as immich,
         home(folder, immich, SIDECAR_ALBUMS="true", SIDECAR_HOT_FOLDERS=folders) as opened,
     ):
         # Older than the connection: not noticed, but known by its bytes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stacking(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
-    async with immich_running() as immich, home(tmp_path_factory.mktemp("outages"), immich) as opened:
+async def stacking(tmp_path_factory: pytest.TempPathFactory, immich_version: str) -> AsyncIterator[Home]:
+    async with immich_running(immich_version) as immich, home(tmp_path_factory.mktemp("outages"), immich) as opened:
         yield opened
 
 
@@ -42,7 +43,12 @@ async def blocked(stacking: Home, name: str) -> str:
         versions = (await stacking.service.photo(name))["versions"]
         return next((str(one["blocked_reason"]) for one in versions if one["publish"] == "blocked"), None)
 
-    return str(await until(look, f"publishing {name} is blocked", stacking.service))
+    reason = str(await until(look, f"publishing {name} is blocked", stacking.service))
+    # It stands on the page of the photo and in the queue, in the same words.
+    photo = await stacking.service.photo(name)
+    assert f"Waits for you: {reason}" in await stacking.service.page(f"/photos/{photo['id']}")
+    assert reason in await stacking.service.page("/queue")
+    return reason
 
 
 async def test_immich_dies_in_the_middle_of_an_upload_and_comes_back(stacking: Home) -> None:
@@ -109,6 +115,34 @@ async def test_what_the_key_may_not_do_is_done_once_it_may(stacking: Home, lacki
     assert_there_once(stacking, original)
 
 
+async def test_an_immich_that_is_slow_keeps_nobody_from_deciding(stacking: Home) -> None:
+    stacking.immich.slow_down("/api/assets$", 3)
+    original = stacking.add(pictures.dark(260), "slow.jpg")
+    photo = await stacking.service.photo("slow.jpg")
+    await until(lambda: _reviewable(stacking, photo), "it is developed", stacking.service)
+    begun = time.monotonic()
+    await stacking.service.decide("approve", photo)
+    assert (await stacking.service.photo("slow.jpg"))["review"] == "approved"
+    assert time.monotonic() - begun < 2
+    stacking.immich.no_faults()
+    await stacking.service.settled()
+    assert_there_once(stacking, original, "approved")
+
+
+async def test_an_original_thrown_away_meanwhile_blocks_with_words_and_goes_on_once_it_is_back(stacking: Home) -> None:
+    original, photo = await stacking.developed(pictures.dark(261), "thrown meanwhile.jpg")
+    assert_there_once(stacking, original)
+    await stacking.service.change(photo, exposure={"ev": 0.4})
+    stacking.immich.trash(original)
+    await stacking.service.decide("approve", photo)
+    assert "trash" in await blocked(stacking, "thrown meanwhile.jpg")
+    assert len(stacking.ours(original)) == 1
+    original.deleted_at = None
+    await stacking.service.retry_all()
+    await stacking.service.settled()
+    assert len(stacking.ours(original)) == 2
+
+
 async def test_in_maintenance_everything_waits_and_decisions_are_taken(stacking: Home) -> None:
     original, photo = await stacking.developed(pictures.dark(208), "patient.jpg")
     stacking.immich.maintenance = True
@@ -118,6 +152,10 @@ async def test_in_maintenance_everything_waits_and_decisions_are_taken(stacking:
     assert (await stacking.service.photo("patient.jpg"))["review"] == "approved"
     await asyncio.sleep(0.5)
     assert_there_once(stacking, original, "pending")
+    page = await stacking.service.page(f"/photos/{photo['id']}")
+    assert "Waits for Immich, and goes on by itself" in page
+    assert "maintenance" in page
+    assert "Waits for Immich, and goes on by itself" in await stacking.service.page("/queue")
     stacking.immich.maintenance = False
     await stacking.service.photo("later.jpg")
     await stacking.service.settled()
@@ -229,3 +267,22 @@ async def test_killed_at_any_moment_of_publishing_nothing_is_lost_and_nothing_co
 
 def _count(stacking: Home, method: str, path: str) -> int:
     return sum(seen.method == method and path in seen.path for seen in stacking.immich.requests)
+
+
+@pytest.mark.parametrize(("command", "seed"), [("undo", 270), ("reject", 271)])
+async def test_an_approval_taken_back_before_its_upload_was_heard_of_leaves_no_orphan(
+    stacking: Home, command: str, seed: int
+) -> None:
+    service, immich = stacking.service, stacking.immich
+    original, photo = await stacking.developed(pictures.dark(seed), f"taken back {command}.jpg")
+    photo = await service.change(photo, exposure={"ev": 0.3})
+    immich.lose_answer_next("/api/assets$", method="POST")
+    await service.decide("approve", photo)
+    await until(lambda: len(stacking.ours(original)) == 2, "Immich has it", service)
+    await service.decide(command, photo)
+    await service.settled()
+    assert len(stacking.ours(original)) == 2
+    assert set(stacking.stack(original)) == {original.name, *(asset.name for asset in stacking.ours(original))}
+    assert stacking.stack(original)[0] == original.name
+    assert "approved" not in stacking.reviews(original)
+    assert service.rows("SELECT 1 FROM versions WHERE written LIKE '%\"sent\"%'") == []

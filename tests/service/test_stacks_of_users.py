@@ -12,12 +12,12 @@ from tests.immich_server import Asset
 from tests.service import pictures
 from tests.service.running import Home, home, immich_running, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.every_immich]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stacking(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
-    async with immich_running() as immich, home(tmp_path_factory.mktemp("stacks"), immich) as opened:
+async def stacking(tmp_path_factory: pytest.TempPathFactory, immich_version: str) -> AsyncIterator[Home]:
+    async with immich_running(immich_version) as immich, home(tmp_path_factory.mktemp("stacks"), immich) as opened:
         yield opened
 
 

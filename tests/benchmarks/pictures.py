@@ -1,0 +1,184 @@
+"""Pictures that need no demosaicing: how long a whole recipe takes, and how much memory, beside others' tools.
+
+Run ``python -m tests.benchmarks.pictures [JPEG]`` (about a minute); JPEG (default: the largest of the `photos` in
+``SIDECAR_TEST_DATA``) is brought to 24 megapixels. Times are processor time of one thread, the best of some rounds
+in which everything takes turns; the limit is decoding and encoding alone, measured in the same rounds. Tools
+of their own processes are measured whole, with their start; those that are not installed are left out.
+``PHOTO_S`` may name the command of photo-s-tools (with its extra `enhance`).
+"""
+
+import argparse
+import io
+import os
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageOps
+from rich.console import Console
+from rich.table import Table
+
+from immich_sidecar.develop import engine
+from immich_sidecar.develop.encode import DEFAULT_QUALITY, jpeg_bytes
+from immich_sidecar.develop.preview import PREVIEW_EDGE, PreviewSource
+from immich_sidecar.recipe.recipe import Recipe, new_recipe
+from tests.photos.make import scene
+
+WIDTH, HEIGHT = 6000, 4000
+RECIPE = {
+    "exposure": {"ev": 0.4},
+    "white_balance": {"temperature": 5800, "tint": 5},
+    "tone": {"shadows": 30, "highlights": -20, "contrast": 8, "white": 4, "black": -3},
+    "straighten": {"degrees": 1.5},
+    "crop": {"x": 0.03, "y": 0.02, "width": 0.94, "height": 0.95},
+    "sharpen": {"amount": 40},
+}
+#: Times decoding and encoding; milliseconds of a preview; megabytes of a worker.
+LIMITS = (2.0, 60.0, 450.0)
+_MEMORY = "--memory"
+
+
+def recipe(**operations: dict[str, float]) -> Recipe:
+    """A recipe of these operations."""
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    return new_recipe("a" * 64, [], operations, at=at, recipe_id="00000000-0000-4000-8000-000000000000")
+
+
+def jpeg_of_24_megapixels(path: Path | None) -> bytes:
+    """A photo enlarged or shrunk to that size, or a drawn scene where there is none."""
+    stored = None if path is None else cv2.imread(str(path))
+    picture = scene(1500, 1000) if stored is None else np.asarray(stored[..., ::-1], np.uint8)
+    if picture.shape[:2] != (HEIGHT, WIDTH):
+        picture = np.asarray(cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+    return jpeg_bytes(picture, quality=92, subsampling="420")
+
+
+def pixels(path: Path) -> int:
+    """How many a picture has."""
+    with Image.open(path) as image:
+        return image.width * image.height
+
+
+def tools(original: Path, folder: Path) -> dict[str, Callable[[], object]]:
+    """Others' automatic corrections, as far as they are installed."""
+    copy, out = folder / "copy.jpg", folder / "out.jpg"
+    found: dict[str, Callable[[], object]] = {}
+
+    def run(*command: str) -> None:
+        subprocess.run(command, check=False, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+    if shutil.which("aaphoto"):
+        found["aaphoto"] = lambda: (shutil.copy(original, copy), run("aaphoto", "--overwrite", "-q90", str(copy)))
+    magick = shutil.which("magick") or shutil.which("convert")
+    if magick:
+        steps = ("-auto-level", "-rotate", "1.5", "-unsharp", "0x1", "-quality", str(DEFAULT_QUALITY))
+        found["imagemagick"] = lambda: run(magick, str(original), *steps, str(out))
+    if os.environ.get("PHOTO_S"):
+        auto = ("--auto-levels", "--auto-straighten", "-q", str(DEFAULT_QUALITY), "-o", str(folder))
+        command = (*shlex.split(os.environ["PHOTO_S"]), "convert", *auto)
+        found["photo-s-tools"] = lambda: run(*command, str(original))
+
+    def pillow() -> None:
+        with Image.open(original) as image:
+            ImageOps.autocontrast(image, cutoff=1).save(io.BytesIO(), "JPEG", quality=DEFAULT_QUALITY, subsampling=0)
+
+    found["Pillow autocontrast"] = pillow
+    return found
+
+
+def taken(work: Callable[[], object]) -> float:
+    """Processor time of some work in this process and those it starts, in seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.process_time()
+    work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    children = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.process_time() - started + children
+
+
+def peak_megabytes(original: Path) -> float:
+    """The most memory of a process that develops the picture twice."""
+    command = [sys.executable, "-m", "tests.benchmarks.pictures", _MEMORY, str(original)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _tell_memory(original: Path) -> None:
+    engine.warm()
+    with tempfile.TemporaryDirectory() as name:
+        for _ in range(2):
+            engine.develop(original, recipe(**RECIPE), Path(name) / "out.jpg")
+    # Unlike the resource usage, this does not count what the starting process held.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    print(float(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("jpeg", nargs="?", type=Path)
+    parser.add_argument(_MEMORY, action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    if options.memory:
+        _tell_memory(options.jpeg)
+        return
+    photos = Path(os.environ.get("SIDECAR_TEST_DATA", "../shared")) / "photos"
+    largest = max(photos.glob("*.jpg"), key=pixels, default=None)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        original, out = folder / "original.jpg", folder / "developed.jpg"
+        original.write_bytes(jpeg_of_24_megapixels(options.jpeg or largest))
+        data = original.read_bytes()
+        engine.warm()
+        wanted = recipe(**RECIPE)
+        engine.develop(original, wanted, out)
+        developed = simplejpeg.decode_jpeg(out.read_bytes(), "RGB")
+        preview = PreviewSource.of(original)
+        preview.jpeg(wanted.operations)
+        works: dict[str, Callable[[], object]] = {
+            "decode": lambda: simplejpeg.decode_jpeg(data, "RGB"),
+            "encode": lambda: jpeg_bytes(developed),
+            "immich-sidecar": lambda: engine.develop(original, wanted, out),
+            "preview": lambda: preview.jpeg(wanted.operations),
+            **tools(original, folder),
+        }
+        best = dict.fromkeys(works, float("inf"))
+        for _ in range(options.rounds):
+            for each, work in works.items():
+                best[each] = min(best[each], taken(work))
+        memory = peak_megabytes(original)
+    floor = best.pop("decode") + best.pop("encode")
+    own, shown = best.pop("immich-sidecar"), best.pop("preview")
+    height, width = developed.shape[:2]
+    console = Console()
+    console.print(f"{WIDTH} x {HEIGHT} to {width} x {height}: {', '.join(RECIPE)}")
+    table = Table("whole recipe, warm", "ms", "to decode + encode", "limit")
+    table.add_row("decode + encode", f"{1000 * floor:.0f}", "1.0", "")
+    table.add_row("immich-sidecar", f"{1000 * own:.0f}", f"{own / floor:.2f}", f"{LIMITS[0]:.1f}")
+    for each, seconds in best.items():
+        table.add_row(each, f"{1000 * seconds:.0f}", f"{seconds / floor:.2f}", "")
+    console.print(table)
+    others = Table("", "measured", "limit", "ratio")
+    others.add_row(
+        f"preview of {PREVIEW_EDGE} px",
+        f"{1000 * shown:.0f} ms",
+        f"{LIMITS[1]:.0f} ms",
+        f"{1000 * shown / LIMITS[1]:.2f}",
+    )
+    others.add_row("peak memory", f"{memory:.0f} MB", f"{LIMITS[2]:.0f} MB", f"{memory / LIMITS[2]:.2f}")
+    console.print(others)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""Grow the trees that judge how a photo leans, and tell how they do on photos that they have not seen.
+
+Run ``python -m tests.benchmarks.train_tilt FOLDER...`` (some ten minutes); each FOLDER holds folders of collections
+(see `tilt_photos`). The photos of a place are judged by trees that were grown without them; the trees that are
+written to `judge.json` were grown from all. With ``--keep FILE`` the measured evidence is kept for another run.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from immich_sidecar.analysis.measure import tilt
+from immich_sidecar.analysis.measure.tilt import Tilt
+from immich_sidecar.analysis.measure.tilt.candidates import candidates
+from immich_sidecar.analysis.measure.tilt.judge import DEPTH, Judge, from_json
+from tests.benchmarks.tilt import suggested
+from tests.benchmarks.tilt_photos import known_photos, turned, turns
+
+Floats = NDArray[np.float64]
+
+WHERE = Path(tilt.__file__).with_name("judge.json")
+#: A lean is right to so many degrees; a smaller one is level.
+RIGHT, LEVEL, LEAST = 0.5, 0.5, 0.6
+#: Photos are dealt into so many parts; each is judged by trees of the others.
+PARTS = 8
+_TREES, _RATE, _SHARE, _FEWEST = 120, 0.09, 0.6, 30
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All candidates of all turned photos."""
+
+    names: list[str]
+    table: Floats
+    degrees: Floats
+    truth: Floats
+    #: Whether anything in the photo tells its level.
+    telling: NDArray[np.bool_]
+    #: Which turned photo, and which place, each candidate belongs to.
+    shown: NDArray[np.int64]
+    place: NDArray[np.str_]
+
+
+def collect(folders: list[Path], console: Console) -> Evidence:
+    """Measure every photo at every turn."""
+    names: list[str] = []
+    rows, degrees, truth, telling, shown, place = [], [], [], [], [], []
+    number = 0
+    for photo in known_photos(folders):
+        picture = photo.picture()
+        for angle in turns(photo.name):
+            grey = np.asarray(cv2.cvtColor(turned(picture, angle), cv2.COLOR_RGB2GRAY), np.uint8)
+            number += 1
+            for one in candidates(grey):
+                names = names or sorted(one.evidence)
+                rows.append([one.evidence[name] for name in names])
+                degrees.append(one.degrees)
+                truth.append((photo.lean or 0.0) + angle)
+                telling.append(photo.lean is not None)
+                shown.append(number)
+                place.append(photo.place)
+        console.print(f"{photo.name}", highlight=False)
+    return Evidence(
+        names,
+        np.array(rows),
+        np.array(degrees),
+        np.array(truth),
+        np.array(telling),
+        np.array(shown),
+        np.array(place),
+    )
+
+
+def grown(evidence: Evidence, use: NDArray[np.bool_]) -> Judge:
+    """Trees from some of the candidates."""
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    right = np.abs(evidence.degrees - evidence.truth) < RIGHT
+    model = GradientBoostingClassifier(
+        n_estimators=_TREES,
+        learning_rate=_RATE,
+        max_depth=DEPTH,
+        subsample=_SHARE,
+        min_samples_leaf=_FEWEST,
+        max_features=0.4,
+        random_state=0,
+    ).fit(evidence.table[use], right[use])
+    inner, ends = 2**DEPTH - 1, 2**DEPTH
+    feature, threshold = np.zeros((_TREES, inner), int), np.full((_TREES, inner), 1e9)
+    leaf = np.zeros((_TREES, ends))
+    for number, regressor in enumerate(model.estimators_[:, 0]):
+        found = regressor.tree_
+
+        def lay(source: int, target: int, number: int = number, found: Any = found) -> None:
+            """Copy a branch into the heap; where it ends early, everything goes to the left."""
+            if target >= inner:
+                leaf[number, target - inner] = _RATE * found.value[source, 0, 0]
+                return
+            if found.children_left[source] < 0:
+                lay(source, 2 * target + 1)
+                return
+            feature[number, target] = found.feature[source]
+            threshold[number, target] = found.threshold[source]
+            lay(found.children_left[source], 2 * target + 1)
+            lay(found.children_right[source], 2 * target + 2)
+
+        lay(0, 0)
+    share = float(right[use].mean())
+    start = float(np.log(share / (1 - share)))
+    return Judge(tuple(evidence.names), feature, threshold, leaf, start, 1.0, 0.0)
+
+
+def unseen(evidence: Evidence) -> Floats:
+    """The log odds that trees give which have not seen the place."""
+    places = np.unique(evidence.place)
+    parts = np.random.default_rng(1).permutation(places.size) % PARTS
+    part = parts[np.searchsorted(places, evidence.place)]
+    odds = np.empty(evidence.degrees.size)
+    for number in range(PARTS):
+        judge = grown(evidence, part != number)
+        here = part == number
+        likely = judge.probability([dict(zip(evidence.names, row, strict=True)) for row in evidence.table[here]])
+        odds[here] = np.log(likely / (1 - likely))
+    return odds
+
+
+def best_of_each(evidence: Evidence, odds: Floats) -> NDArray[np.int64]:
+    """For each turned photo the likeliest candidate."""
+    order = np.lexsort((odds, evidence.shown))
+    last = np.append(np.diff(evidence.shown[order]) > 0, True)
+    return np.asarray(order[last])
+
+
+def calibration(evidence: Evidence, odds: Floats) -> tuple[float, float]:
+    """Slope and offset that make the odds of chosen candidates honest (Platt 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
+    best = best_of_each(evidence, odds)
+    best = best[np.abs(evidence.degrees[best]) >= LEVEL]
+    right = np.abs(evidence.degrees[best] - evidence.truth[best]) < RIGHT
+    fitted = LogisticRegression(C=100.0).fit(odds[best, None], right)
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+
+
+def table(evidence: Evidence, odds: Floats) -> Table:
+    """How the suggestions do at several confidences."""
+    best = best_of_each(evidence, odds)
+    likely = 1 / (1 + np.exp(-odds[best]))
+    degrees, truth = evidence.degrees[best], evidence.truth[best]
+    telling = evidence.telling[best]
+    result = Table(title=f"{best.size} pictures of photos that the trees have not seen")
+    for column in ("confidence", "turned", "right to 0.5°", "leaning found", "of those that tell", "level spoilt"):
+        result.add_column(column, justify="right")
+    leaning, level = np.abs(truth) >= LEAST, np.abs(truth) < LEVEL
+    steps = [suggested(Tilt(degrees=d, confidence=c)) for d, c in zip(degrees, likely, strict=True)]
+    confidence = np.array([step[1] if step else 0.0 for step in steps])
+    for least in (0.5, 0.6, 0.7, 0.8, 0.9):
+        done = confidence >= least
+        right = np.abs(degrees - truth) < RIGHT
+        spoilt = done & level & ~right
+        result.add_row(
+            f"{least:.1f}",
+            str(int(done.sum())),
+            f"{right[done].mean():.1%}",
+            f"{(done & right & leaning).sum() / leaning.sum():.1%}",
+            f"{(done & right & leaning & telling).sum() / (leaning & telling).sum():.1%}",
+            f"{spoilt.sum()} of {level.sum()} ({spoilt.sum() / level.sum():.1%})",
+        )
+    return result
+
+
+def main(arguments: list[str]) -> None:
+    """Measure, judge unseen photos, grow, write."""
+    cv2.setNumThreads(1)
+    console = Console(width=130)
+    keep = Path(arguments.pop(arguments.index("--keep") + 1)) if "--keep" in arguments else None
+    folders = [Path(a) for a in arguments if a != "--keep"]
+    if keep and keep.exists():
+        with np.load(keep) as kept:
+            evidence = Evidence(kept["names"].tolist(), *(kept[n] for n in Evidence.__annotations__ if n != "names"))
+    else:
+        evidence = collect(folders, console)
+        if keep:
+            np.savez_compressed(keep, **{n: np.array(getattr(evidence, n)) for n in Evidence.__annotations__})
+    odds = unseen(evidence)
+    slope, offset = calibration(evidence, odds)
+    console.print(table(evidence, slope * odds + offset))
+    judge = grown(evidence, np.ones(evidence.degrees.size, bool))
+    data = {
+        "names": judge.names,
+        "start": round(judge.start, 4),
+        "slope": round(slope, 4),
+        "offset": round(offset, 4),
+        "feature": judge.feature.tolist(),
+        "threshold": [[round(v, 4) for v in row] for row in judge.threshold.tolist()],
+        "leaf": [[round(v, 4) for v in row] for row in judge.leaf.tolist()],
+    }
+    text = json.dumps(data, separators=(",", ":"))
+    from_json(text)
+    WHERE.write_text(text + "\n", "utf-8")
+    console.print(f"{WHERE.name}: {len(text) / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
