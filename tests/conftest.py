@@ -23,6 +23,14 @@ from pathlib import Path  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
 import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
+
+
+def pytest_collection_finish() -> None:
+    """Refuse test modules that change Pillow by what they import: each would change it for all others."""
+    assert Image.open.__module__ == "PIL.Image", (
+        f"a test module replaced PIL.Image.open by that of {Image.open.__module__}"
+    )
 
 
 def _absent(what: str, reason: str) -> NoReturn:
