@@ -6,8 +6,9 @@ writes. `synchronous=FULL`: what was committed survives a loss of power.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -161,13 +162,26 @@ def _explained(path: Path) -> Iterator[None]:
         raise
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that ends its transaction when it is closed.
+
+    One that is cancelled in a statement is closed while somebody may still hold that statement. Until it is let go
+    of, SQLite keeps the connection, and with a transaction that nobody can end any more the lock of all writers.
+    """
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self.rollback()
+        super().close()
+
+
 def _engine(path: Path, *, size: int, writes: bool) -> AsyncEngine:
     engine = create_async_engine(
         f"sqlite+aiosqlite:///{path}",
         pool_size=size,
         max_overflow=0,
         pool_timeout=BUSY_TIMEOUT_MS / 1000,
-        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "factory": _Connection},
     )
     _configure(engine.sync_engine, writes=writes, foreign_keys=True)
     return engine

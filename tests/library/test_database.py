@@ -1,13 +1,15 @@
 """The database: its tables, its promises about writing, its errors."""
 
 import asyncio
+import contextlib
+import random
 import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError as ConstraintError
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, select
 
 from immich_sidecar.errors import StorageError
 from immich_sidecar.library import owners, switches
@@ -195,6 +197,28 @@ async def test_a_cancelled_task_has_committed_or_not_but_never_half(library: Lib
     assert there == told
     async with library.database.transaction() as session:
         await owners.ensure_owner(session, "still-works")
+
+
+async def test_who_is_cancelled_in_a_statement_locks_nobody_out(library: Library) -> None:
+    chance = random.Random(3)
+
+    async def write(name: str) -> None:
+        async with library.database.transaction() as session:
+            await session.exec(select(OwnerRow))
+            session.add(OwnerRow(id=name, name=name))
+            await session.flush()
+
+    for number in range(150):
+        tasks = [asyncio.create_task(write(f"cancelled-{number}-{which}")) for which in range(2)]
+        await asyncio.sleep(0.012 * chance.random())
+        for task in tasks:
+            task.cancel()
+        # What is kept of a task, as here, keeps its last statement from being let go of.
+        held = await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.closing(sqlite3.connect(library.database.path, timeout=1, isolation_level=None)) as another:
+            another.execute("BEGIN IMMEDIATE")
+            another.execute("ROLLBACK")
+        del held
 
 
 async def test_owner_ids(library: Library) -> None:
