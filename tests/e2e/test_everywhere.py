@@ -88,6 +88,7 @@ def test_the_queue_pauses_retries_and_goes_on(service: Service, open_page: Open)
     identity = next(photo["id"] for photo in service.photos() if photo["file_name"] == "waits.jpg")
     page.goto(f"{service.url}/photos/{identity}")
     page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("button", name="Go on")).to_have_count(0)
     service.settle()
     expect(page.get_by_role("button", name="Approve")).to_be_visible()
 

@@ -213,7 +213,11 @@ async def test_files_leave_only_when_immich_has_confirmed_them(tmp_path: Path) -
 
         await until(lambda: only("rubbish.jpg", "t.jpg"), "what is confirmed has left", service, 60)
         assert hashlib.sha256(immich.asset_named("a.jpg").file.read_bytes()).digest()
-        (row,) = service.rows("SELECT after, after_reason FROM files WHERE path LIKE '%t.jpg'")
+        (row,) = await until(
+            lambda: service.rows("SELECT after, after_reason FROM files WHERE path LIKE '%t.jpg'"),
+            "t.jpg is noticed",
+            service,
+        )
         assert row["after"] == "leaves"
         assert _names(immich).count("a.DNG") == 1
 
