@@ -44,6 +44,7 @@ def list_models(*, as_json: _Json = False) -> None:
     """Show every model: what it is for, its size, licence and source, and whether it is here."""
     from immich_sidecar.analysis import weights
     from immich_sidecar.analysis.weights_words import size_words, state_words, to_json
+    from immich_sidecar.pipeline.model_setup import jobs_of
 
     settings = load_settings()
     found = [weights.standing(entry, settings.weights_dir(), settings.models_consent) for entry in weights.catalogue()]
@@ -70,6 +71,8 @@ def list_models(*, as_json: _Json = False) -> None:
         console.width = 220
     console.print(table)
     console.print(f"* the default of its job. Folder: {escape(str(settings.weights_dir()))}", soft_wrap=True)
+    jobs = [f"{job.value} ({name})" for job, name in jobs_of(settings).items()]
+    console.print(f"Asked for by the settings: {', '.join(jobs) or 'none; see SIDECAR_PROFILE'}.", soft_wrap=True)
 
 
 @app.command()

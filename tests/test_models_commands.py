@@ -50,7 +50,8 @@ def one(name: str) -> dict[str, Any]:
     return next(row for row in json.loads(run("list", "--json").stdout) if row["name"] == name)
 
 
-def test_the_list_says_what_there_is(folder: Path) -> None:
+def test_the_list_says_what_there_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDECAR_DEVICE", "cpu")
     text = run("list").stdout
     for entry in weights.catalogue():
         assert entry.name in text
@@ -58,6 +59,9 @@ def test_the_list_says_what_there_is(folder: Path) -> None:
     assert "rtdetr-v2-r50 *" in text
     assert "not here; needs consent" in text
     assert str(folder) in text
+    assert "Asked for by the settings: none" in text
+    monkeypatch.setenv("SIDECAR_DETECTION", "dfine-small")
+    assert "Asked for by the settings: detection (dfine-small)." in run("list").stdout
     assert not folder.exists()
     row = one("yunet")
     assert (row["state"], row["size"], row["usable"], row["digest"]) == ("missing", 232589, False, None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from immich_sidecar.analysis.findings import Face, Job, Mask, ModelRun, Words
+from immich_sidecar.analysis.runtime.choosing import setting_of
 from immich_sidecar.analysis.runtime.look import Request
 from immich_sidecar.errors import ModelError, ModelTimeoutError, StorageError
 from immich_sidecar.library import ai_results
@@ -108,7 +109,7 @@ class Looking:
     def why_not(self, job: Job) -> str | None:
         """Why no model does a job now; None where one does, as far as is known."""
         if job not in self.jobs:
-            return f"no model is chosen for this (SIDECAR_PROFILE, SIDECAR_{job.value.upper()})"
+            return f"no model is chosen for this (SIDECAR_PROFILE, {setting_of(job)})"
         missing = {} if self._queue.known is None else self._queue.known.missing
         return missing.get(job) or self._queue.problem
 

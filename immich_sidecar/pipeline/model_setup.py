@@ -2,9 +2,11 @@
 
 import functools
 import logging
+from collections.abc import Mapping
 from importlib.util import find_spec
 
 from immich_sidecar.analysis import vocabulary
+from immich_sidecar.analysis.findings import Job
 from immich_sidecar.analysis.runtime.choosing import Choices, wanted
 from immich_sidecar.analysis.runtime.offers import Sources, offered
 from immich_sidecar.analysis.runtime.placement import has_gpu
@@ -48,10 +50,15 @@ def sources_of(settings: Settings) -> Sources:
     )
 
 
+def jobs_of(settings: Settings) -> Mapping[Job, str]:
+    """What models are asked for here: the jobs, each with the name of a model or `default`."""
+    gpu = settings.device not in {"auto", "cpu"} or (settings.device == "auto" and has_gpu())
+    return wanted(choices_of(settings), has_gpu=gpu, is_installed=find_spec("torch") is not None)
+
+
 def looking_of(settings: Settings, layout: Layout) -> Looking:
     """The door to the models; loads nothing, and asks the system no more than which files are there."""
-    gpu = settings.device not in {"auto", "cpu"} or (settings.device == "auto" and has_gpu())
-    jobs = wanted(choices_of(settings), has_gpu=gpu, is_installed=find_spec("torch") is not None)
+    jobs = jobs_of(settings)
     if jobs:
         _log.info("models: %s", ", ".join(f"{job.value} ({name})" for job, name in jobs.items()))
     setup = Setup(

@@ -97,6 +97,7 @@ MODEL_SCHEMAS: dict[str, dict[str, Any]] = {
             "needs_consent": {**_MAYBE_TEXT, "description": "Why somebody has to agree first."},
             "consented": _FLAG,
             "revision": _TEXT,
+            "used": {**_FLAG, "description": "Whether the settings ask for it; it is used where it is usable too."},
             "doing": {"oneOf": [ref("ModelWork"), {"type": "null"}]},
         }
     ),

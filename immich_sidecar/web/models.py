@@ -9,10 +9,12 @@ from aiohttp import web
 
 from immich_sidecar.analysis.findings import Job
 from immich_sidecar.analysis.models_catalogue import Entry, find
+from immich_sidecar.analysis.runtime.choosing import setting_of
 from immich_sidecar.analysis.weights import Standing, State
 from immich_sidecar.analysis.weights_words import decimal_size, size_words, state_words, to_json
 from immich_sidecar.errors import ConflictError, ModelError, StorageError
 from immich_sidecar.pipeline.downloads import Doing, Downloads
+from immich_sidecar.pipeline.model_setup import jobs_of
 from immich_sidecar.web.access import Kind, visitor_of
 from immich_sidecar.web.context import context_of, is_htmx, link
 from immich_sidecar.web.pages import render
@@ -28,6 +30,8 @@ JOBS: Mapping[Job, tuple[str, str]] = {
     Job.WORDS: ("Words", "Describes photos and says what could be better."),
     Job.TONE: ("Learned tone", "Makes a colour table for each photo; only where you choose it."),
 }
+#: Choices that name no weights of ours.
+ELSEWHERE = ("immich", "endpoint")
 ACTIONS = ("download", "cancel", "verify", "remove", "forget", "consent", "withdraw")
 
 
@@ -47,11 +51,21 @@ class ShownModel:
     progress: str
     is_ready: bool
     is_here: bool
+    #: Whether the settings ask for it.
+    is_used: bool
+    #: The setting that would have it used.
+    setting: str
 
     @property
     def is_near(self) -> bool:
         """Whether it is one that most people come for."""
-        return self.entry.default or self.is_here or self.doing is not None or self.standing.consented is not None
+        return (
+            self.entry.default
+            or self.is_used
+            or self.is_here
+            or self.doing is not None
+            or self.standing.consented is not None
+        )
 
 
 @dataclass(frozen=True)
@@ -65,13 +79,17 @@ class ShownJob:
     models: Sequence[ShownModel]
     #: The others, which are folded away.
     others: Sequence[ShownModel]
+    #: Where else the settings have it done: `immich`, `endpoint`, or nothing.
+    elsewhere: str
 
 
 async def list_json(request: web.Request) -> web.Response:
     """All models, with what is under way."""
     downloads = _downloads(request)
-    rows = [_row(standing, doing) for standing, doing in await downloads.overview()]
-    return web.json_response({"folder": str(context_of(request).settings.weights_dir()), "models": rows})
+    settings = context_of(request).settings
+    used = jobs_of(settings)
+    rows = [_row(standing, doing, used) for standing, doing in await downloads.overview()]
+    return web.json_response({"folder": str(settings.weights_dir()), "models": rows})
 
 
 def act_json(action: str) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -82,7 +100,8 @@ def act_json(action: str) -> Callable[[web.Request], Awaitable[web.Response]]:
         entry = find(request.match_info["model"])
         await _act(request, downloads, entry, action)
         status = 202 if action in ("download", "verify") else 200
-        return web.json_response(_row(*await downloads.one(entry)), status=status)
+        row = _row(*await downloads.one(entry), jobs_of(context_of(request).settings))
+        return web.json_response(row, status=status)
 
     return handler
 
@@ -127,9 +146,10 @@ async def _act(request: web.Request, downloads: Downloads, entry: Entry, action:
 
 async def _show(request: web.Request, *, problem: str = "", done: str = "") -> web.Response:
     downloads = _downloads(request)
-    shown = [_shown(standing, doing) for standing, doing in await downloads.overview()]
-    jobs = [_job(job, [model for model in shown if model.entry.job is job]) for job in JOBS]
     settings = context_of(request).settings
+    used = jobs_of(settings)
+    shown = [_shown(standing, doing, used) for standing, doing in await downloads.overview()]
+    jobs = [_job(job, [model for model in shown if model.entry.job is job], used.get(job, "")) for job in JOBS]
     response = await render(
         request,
         "partials/models.html" if is_htmx(request) else "models.html",
@@ -137,6 +157,8 @@ async def _show(request: web.Request, *, problem: str = "", done: str = "") -> w
         folder=str(settings.weights_dir()),
         mirror=settings.models_mirror,
         installed=_are_libraries_there(),
+        profile=settings.profile,
+        any_used=bool(used),
         here=decimal_size(sum(model.standing.size for model in shown)),
         busy=any(model.doing and model.doing.running for model in shown),
         problem=problem,
@@ -148,13 +170,18 @@ async def _show(request: web.Request, *, problem: str = "", done: str = "") -> w
     return response
 
 
-def _job(job: Job, models: Sequence[ShownModel]) -> ShownJob:
+def _job(job: Job, models: Sequence[ShownModel], used: str) -> ShownJob:
     title, words = JOBS[job]
     near = [model for model in models if model.is_near] or models
-    return ShownJob(job, title, words, near, [model for model in models if model not in near])
+    elsewhere = used if used in ELSEWHERE else ""
+    return ShownJob(job, title, words, near, [model for model in models if model not in near], elsewhere)
 
 
-def _shown(standing: Standing, doing: Doing | None) -> ShownModel:
+def _is_used(entry: Entry, used: Mapping[Job, str]) -> bool:
+    return used.get(entry.job) in ({entry.name, "default"} if entry.default else {entry.name})
+
+
+def _shown(standing: Standing, doing: Doing | None, used: Mapping[Job, str]) -> ShownModel:
     share = doing.done / doing.total if doing and doing.running and doing.total else None
     return ShownModel(
         entry=standing.entry,
@@ -167,6 +194,8 @@ def _shown(standing: Standing, doing: Doing | None) -> ShownModel:
         progress=_progress_words(doing) if doing and doing.running else "",
         is_ready=standing.state is State.READY,
         is_here=standing.size > 0,
+        is_used=_is_used(standing.entry, used),
+        setting=setting_of(standing.entry.job),
     )
 
 
@@ -175,8 +204,12 @@ def _progress_words(doing: Doing) -> str:
     return f"{decimal_size(doing.done)}{total}"
 
 
-def _row(standing: Standing, doing: Doing | None) -> dict[str, Any]:
-    return {**to_json(standing), "doing": None if doing is None else doing.to_json()}
+def _row(standing: Standing, doing: Doing | None, used: Mapping[Job, str]) -> dict[str, Any]:
+    return {
+        **to_json(standing),
+        "used": _is_used(standing.entry, used),
+        "doing": None if doing is None else doing.to_json(),
+    }
 
 
 def _downloads(request: web.Request) -> Downloads:

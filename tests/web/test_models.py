@@ -197,6 +197,32 @@ async def test_the_page_does_the_same_with_and_without_scripts(front: Front) -> 
             assert response.status == 404
 
 
+async def test_the_page_says_which_are_used_and_what_would_have_them_used(build: Build, hub: Publisher) -> None:
+    front = await build(models_mirror=hub.address, profile="basic")
+    page = await front.page("/models")
+    assert "<code>SIDECAR_PROFILE=basic</code> says that no model looks" in page
+    assert not any(row["used"] for row in (await front.json("GET", "/api/models"))["models"])
+    front = await build(models_mirror=hub.address, device="cpu", detection=NAME, embedding="immich", words="endpoint")
+    used = [row["name"] for row in (await front.json("GET", "/api/models"))["models"] if row["used"]]
+    assert used == [NAME]
+    await do(front, "download", status=202)
+    await settled(front)
+    page = await front.page("/models")
+    assert "No model looks at photos" not in page
+    assert re.search(rf'data-model="{NAME}".*?<span class="chip state-ok">In use</span>', page, re.DOTALL)
+    assert "Done by Immich's own model" in page
+    assert "Done at <code>SIDECAR_WORDS_URL</code>" in page
+    front = await build(models_mirror=hub.address, device="cpu")
+    await do(front, "download", status=202)
+    await settled(front)
+    page = await front.page("/models")
+    assert "the profile is <code>basic</code>, as there is no GPU" in page
+    assert f"Not used: <code>SIDECAR_DETECTION={NAME}</code> has it look at photos.</p>" in page
+    front = await build(device="cpu", profile="standard")
+    used = {row["job"] for row in (await front.json("GET", "/api/models"))["models"] if row["used"]}
+    assert used == {"detection", "segmentation", "embedding", "aesthetic", "technical", "faces"}
+
+
 async def test_names_of_their_source_mean_the_model_too(front: Front) -> None:
     row = await front.json("POST", "/api/models/ultralytics:rtdetr-l.pt/consent")
     assert row["name"] == "ultralytics-rtdetr-l"

@@ -9,6 +9,13 @@ from immich_sidecar.analysis.findings import Job
 STANDARD = (Job.DETECTION, Job.SEGMENTATION, Job.EMBEDDING, Job.AESTHETIC, Job.TECHNICAL, Job.FACES)
 
 
+def setting_of(job: Job) -> str:
+    """The setting that chooses the model of a job."""
+    if job in {Job.AESTHETIC, Job.TECHNICAL}:
+        return "SIDECAR_SCORING"
+    return "SIDECAR_TONE_MODEL" if job is Job.TONE else f"SIDECAR_{job.value.upper()}"
+
+
 @dataclass(frozen=True)
 class Choices:
     """What the settings say about models, each as its setting has it."""
