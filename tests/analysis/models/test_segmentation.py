@@ -88,7 +88,7 @@ def segmenter(folder: Path) -> Segmenter:
 
 
 def expected(folder: Path, view: View, size: tuple[int, int]) -> list[np.ndarray]:
-    """The masks of the library's own processor and model for `BOXES` and `POINTS`, at a size (rows, columns)."""
+    """What the library answers for `BOXES` and `POINTS`, as logits of a size (rows, columns)."""
     ready = transformers.AutoProcessor.from_pretrained(folder)
     model = transformers.Sam2Model.from_pretrained(folder).eval()
     width, height = view.size
@@ -99,16 +99,23 @@ def expected(folder: Path, view: View, size: tuple[int, int]) -> list[np.ndarray
     with torch.no_grad():
         inputs = ready(images=view.display, input_boxes=[corners], return_tensors="pt")
         outputs = model(**inputs, multimask_output=False)
-        found += list(ready.post_process_masks(outputs.pred_masks, [size])[0][:, 0].numpy())
+        found += list(ready.post_process_masks(outputs.pred_masks, [size], binarize=False)[0][:, 0].numpy())
         clicks = [[[x * width, y * height]] for x, y in POINTS]
         inputs = ready(
             images=view.display, input_points=[clicks], input_labels=[[[1]] * len(clicks)], return_tensors="pt"
         )
         outputs = model(**inputs, multimask_output=True)
-        candidates = ready.post_process_masks(outputs.pred_masks, [size])[0]
+        candidates = ready.post_process_masks(outputs.pred_masks, [size], binarize=False)[0]
         best = outputs.iou_scores[0].argmax(dim=1)
         found += [candidates[place, which].numpy() for place, which in enumerate(best)]
     return found
+
+
+def agree(mask: np.ndarray, logits: np.ndarray) -> bool:
+    """Whether a mask is where the logits are above 0, but for cells whose sign their rounding decides."""
+    assert mask.shape == logits.shape
+    assert np.abs(logits).mean() > 0.1
+    return not bool((np.abs(logits[mask != (logits > 0)]) > 1e-3).any())
 
 
 def test_masks_are_those_of_the_library(folder: Path, segmenter: Segmenter, views: list[View]) -> None:
@@ -121,14 +128,12 @@ def test_masks_are_those_of_the_library(folder: Path, segmenter: Segmenter, view
         assert columns / rows == pytest.approx(view.size[0] / view.size[1], rel=0.01)
         inside = [masks.decode(mask) for mask in found]
         theirs = expected(folder, view, (rows, columns))
-        assert all(mask.shape == other.shape for mask, other in zip(inside, theirs, strict=True))
-        # A cell on the very edge may be rounded to the other side.
-        assert max(float((mask != other).mean()) for mask, other in zip(inside, theirs, strict=True)) < 0.002
+        assert all(agree(mask, logits) for mask, logits in zip(inside, theirs, strict=True))
         shapes |= {mask.counts for mask in found}
         # At the size of the photo they are the same but for the cells that the edge runs through.
         large = expected(folder, view, view.size[::-1])
-        for mask, whole in zip(found, large, strict=True):
-            ours = masks.coverage(mask, *view.size) >= 0.5
+        for mask, logits in zip(found, large, strict=True):
+            ours, whole = masks.coverage(mask, *view.size) >= 0.5, logits > 0
             assert (ours & whole).sum() / max(1, (ours | whole).sum()) > 0.9
         assert any(0.01 < mask.mean() < 0.99 for mask in inside)
     assert len(shapes) > 10
@@ -192,8 +197,8 @@ def test_a_checkpoint_made_for_films_is_read(tmp_path: Path, views: list[View]) 
     segmenter.load(CPU)
     (found,) = segmenter.predict([Prompted(views[0], BOXES, POINTS)])
     columns, rows = segmentation.grid(views[0])
-    for mask, other in zip(found, expected(tmp_path, views[0], (rows, columns)), strict=True):
-        assert (masks.decode(mask) == other).mean() > 0.998
+    theirs = expected(tmp_path, views[0], (rows, columns))
+    assert all(agree(masks.decode(mask), logits) for mask, logits in zip(found, theirs, strict=True))
 
 
 def test_unloading_frees_it(segmenter: Segmenter, views: list[View]) -> None:
