@@ -170,9 +170,29 @@ function refresh() {
 }
 
 function swap(old, made) {
+  const again = asLeft(old, made);
   old.replaceWith(made);
   htmx.process(made);
+  again();
   prepare();
+}
+
+// What somebody has unfolded stays so, and what they have written into the form of a preset; sliders that were moved
+// keep the page from being replaced at all.
+function asLeft(old, made) {
+  for (const fold of old.querySelectorAll("details[id]")) {
+    const other = made.querySelector(`#${fold.id}`);
+    if (other) other.open = fold.open;
+  }
+  let focused = null;
+  for (const input of old.querySelectorAll(".keep-preset form input:not([type=hidden])")) {
+    const other = made.querySelector(input.id ? `#${input.id}` : `.keep-preset input[name=${input.name}]`);
+    if (!other) continue;
+    if (input.type === "checkbox") other.checked = input.checked;
+    else other.value = input.value;
+    if (input === document.activeElement) focused = other;
+  }
+  return () => focused?.focus();
 }
 
 // How much of a version Immich has; the bar itself comes with the next answer of the service.

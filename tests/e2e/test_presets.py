@@ -124,6 +124,37 @@ def test_a_preset_of_ones_own_from_a_photo_to_many(service: Service, open_page: 
     service.settle()
 
 
+def test_what_is_being_written_outlives_news_of_the_photo(service: Service, open_page: Open) -> None:
+    page, identity = opened(service, open_page)
+    page.locator("#slider-vibrance").evaluate(
+        "input => { input.value = 35; input.dispatchEvent(new Event('input', {bubbles: true})) }"
+    )
+    version = told(service, identity)["version"]
+    page.locator("#keep").click()
+    service.until(lambda: told(service, identity)["version"] > version)
+    expect(page.locator("#photo")).to_have_attribute("data-shown", str(told(service, identity)["version"]))
+    service.settle()
+    page.locator("#controls-preset summary").click()
+    step, name = page.locator("#step-saturation"), page.locator("#controls-preset input[name=name]")
+    step.uncheck()
+    name.fill("Half wri")
+    for swapped in ("#side", "#photo"):
+        if swapped == "#photo":
+            page.evaluate("document.querySelector('#photo').dataset.shown = '0'")
+        page.evaluate("which => { document.querySelector(which).isOld = true }", swapped)
+        page.evaluate(
+            """id => document.dispatchEvent(
+                new CustomEvent("sidecar:event", {detail: {type: "render_done", data: {file_id: id}}}))""",
+            identity,
+        )
+        page.wait_for_function("which => !document.querySelector(which).isOld", arg=swapped)
+        expect(name).to_have_value("Half wri")
+        expect(name).to_be_focused()
+        expect(step).not_to_be_checked()
+    page.keyboard.type("tten")
+    expect(name).to_have_value("Half written")
+
+
 def test_presets_on_a_narrow_screen(open_page: Open) -> None:
     page = open_page("/presets", width=390, height=844, touch=True)
     expect(page.get_by_role("heading", name="LUTs")).to_be_visible()
