@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -115,7 +115,11 @@ class Analysis(BaseModel):
 
 
 def analyse(
-    path: Path, *, decoded: Decoded | None = None, on_progress: Callable[[float], None] | None = None
+    path: Path,
+    *,
+    decoded: Decoded | None = None,
+    halves: "NDArray[Any] | None" = None,
+    on_progress: Callable[[float], None] | None = None,
 ) -> Analysis:
     """Measure a photo file.
 
@@ -129,6 +133,8 @@ def analyse(
         The original; only read.
     decoded
         Its whole picture, where it has been decoded already (not of RAW files).
+    halves
+        That picture halved for an edge of at least 1024 pixels (see `halved`), where that has been done already.
     on_progress
         Told the finished part 0..1.
 
@@ -143,7 +149,7 @@ def analyse(
     optics = read_optics(path)
     lens = measure_lens(path, facts, optics)
     clock.lap("lens", 0.07)
-    proxy = load_proxy(path, facts=facts, decoded=decoded)
+    proxy = load_proxy(path, facts=facts, decoded=decoded, halves=halves)
     clock.lap("decode", 0.4)
     display, linear, look, white = proxy.display, proxy.linear, None, None
     if facts.is_raw:

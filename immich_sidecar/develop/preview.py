@@ -63,9 +63,14 @@ def preview_jpeg(
     return _encoded(_shown(decoded, finish(decoded, steps, max_edge=max_edge)), quality)
 
 
-def preview_of(decoded: Decoded, *, max_edge: int = PREVIEW_EDGE, quality: int = 85) -> bytes:
-    """A small JPEG of a picture (not RAW) that has been decoded already, which stays as it is."""
-    pixels = shrunk(decoded.pixels, max_edge)
+def preview_of(
+    decoded: Decoded, *, halves: NDArray[Any] | None = None, max_edge: int = PREVIEW_EDGE, quality: int = 85
+) -> bytes:
+    """A small JPEG of a picture (not RAW) that has been decoded already, which stays as it is.
+
+    `halves` is what `halved` makes of its pixels, where that has been done already.
+    """
+    pixels = shrunk(decoded.pixels, max_edge, halves=halves)
     return _encoded(oriented(in_srgb(decoded, pixels), decoded.orientation), quality)
 
 

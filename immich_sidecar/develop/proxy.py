@@ -55,11 +55,17 @@ class Proxy:
 
 
 def load_proxy(
-    path: Path, *, max_edge: int = 1024, facts: FileFacts | None = None, decoded: Decoded | None = None
+    path: Path,
+    *,
+    max_edge: int = 1024,
+    facts: FileFacts | None = None,
+    decoded: Decoded | None = None,
+    halves: Array | None = None,
 ) -> Proxy:
     """Decode a photo small, with patches at full resolution.
 
-    `decoded` is the whole picture where it has been decoded already; it stays as it is, and is of no use for RAW.
+    `decoded` is the whole picture where it has been decoded already, and `halves` what `halved` makes of its pixels
+    for an edge of at least `max_edge`; both stay as they are, and are of no use for RAW.
 
     Raises what `probe` and `decode` raise.
     """
@@ -68,7 +74,7 @@ def load_proxy(
         return _raw_proxy(path, facts, max_edge)
     full = decode(path, facts) if decoded is None else decoded
     patches = _patches([in_srgb(full, patch) for patch in _cut(full.pixels)])
-    linear = _linear(full, shrunk(full.pixels, max_edge))
+    linear = _linear(full, shrunk(full.pixels, max_edge, halves=halves))
     return _proxy(facts, oriented(linear, full.orientation), patches)
 
 
@@ -120,22 +126,46 @@ def _proxy(
     )
 
 
-def shrunk(pixels: Array, max_edge: int) -> Array:
-    """Average pixels (height, width, ...) down so that the longer side is at most `max_edge`."""
+def shrunk(pixels: Array, max_edge: int, *, halves: Array | None = None) -> Array:
+    """Average pixels (height, width, ...) down so that the longer side is at most `max_edge`.
+
+    `halves` is what `halved` makes of them for an edge of at least `max_edge`, where that has been done already.
+    """
     import cv2
 
+    size = _size(pixels, max_edge)
+    if size is None:
+        return pixels
+    near = _halved(pixels if halves is None else halves, size)
+    small: Array = cv2.resize(near, size, interpolation=cv2.INTER_AREA)
+    return small
+
+
+def halved(pixels: Array, max_edge: int) -> Array:
+    """Halve a picture as often as `shrunk` does first: what is shrunk to several sizes is halved but once."""
+    size = _size(pixels, max_edge)
+    return pixels if size is None else _halved(pixels, size)
+
+
+def _size(pixels: Array, max_edge: int) -> tuple[int, int] | None:
+    """Width and height of a picture brought to `max_edge`; None where it is that small already."""
     height, width = pixels.shape[:2]
     factor = max_edge / max(height, width)
-    if factor >= 1.0:
-        return pixels
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    # Halving is much faster than any other factor; what is odd loses its last row or column.
+    return None if factor >= 1.0 else (max(1, round(width * factor)), max(1, round(height * factor)))
+
+
+def _halved(pixels: Array, size: tuple[int, int]) -> Array:
+    """Halve a picture until less than another half brings it to a size (width, height).
+
+    Halving is much faster than any other factor; what is odd loses its last row or column.
+    """
+    import cv2
+
     while min(pixels.shape[0] // size[1], pixels.shape[1] // size[0]) >= 2:
         height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
         even = pixels[: 2 * height, : 2 * width]
         pixels = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
-    small: Array = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return small
+    return pixels
 
 
 def _linear(decoded: Decoded, pixels: Array) -> Linear:

@@ -92,6 +92,7 @@ def analyse_file(original: str, thumbnail: str, preview: str, on_progress: Progr
     from immich_sidecar.develop.decode import decode
     from immich_sidecar.develop.preview import preview_jpeg, preview_of
     from immich_sidecar.develop.probe import probe
+    from immich_sidecar.develop.proxy import halved
 
     def tell(fraction: float) -> None:
         if on_progress is not None:
@@ -101,11 +102,18 @@ def analyse_file(original: str, thumbnail: str, preview: str, on_progress: Progr
     facts = probe(path)
     # A picture is decoded once for everything; of a RAW file the preview is the camera's own picture.
     decoded = None if facts.is_raw else decode(path, facts)
-    large = preview_jpeg(path, max_edge=PREVIEW_EDGE) if decoded is None else preview_of(decoded, max_edge=PREVIEW_EDGE)
+    halves = None if decoded is None else halved(decoded.pixels, PREVIEW_EDGE)
+    if decoded is None:
+        large = preview_jpeg(path, max_edge=PREVIEW_EDGE)
+    else:
+        large = preview_of(decoded, halves=halves, max_edge=PREVIEW_EDGE)
     _write_previews(large, thumbnail, preview)
     tell(PREVIEWS_DONE)
     analysis = analyse(
-        path, decoded=decoded, on_progress=lambda fraction: tell(PREVIEWS_DONE + (1 - PREVIEWS_DONE) * fraction)
+        path,
+        decoded=decoded,
+        halves=halves,
+        on_progress=lambda fraction: tell(PREVIEWS_DONE + (1 - PREVIEWS_DONE) * fraction),
     )
     return Analysed(
         analysis=analysis.model_dump(mode="json"),

@@ -75,7 +75,7 @@ def tools(original: Path, folder: Path) -> dict[str, Callable[[], object]]:
     found: dict[str, Callable[[], object]] = {}
 
     def run(*command: str) -> None:
-        subprocess.run(command, check=False, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
     if shutil.which("aaphoto"):
         found["aaphoto"] = lambda: (shutil.copy(original, copy), run("aaphoto", "--overwrite", "-q90", str(copy)))
@@ -93,7 +93,17 @@ def tools(original: Path, folder: Path) -> dict[str, Callable[[], object]]:
             ImageOps.autocontrast(image, cutoff=1).save(io.BytesIO(), "JPEG", quality=DEFAULT_QUALITY, subsampling=0)
 
     found["Pillow autocontrast"] = pillow
-    return found
+    return {name: tool for name, tool in found.items() if works(name, tool)}
+
+
+def works(name: str, tool: Callable[[], object]) -> bool:
+    """Whether a tool does what it is asked for; one that fails at once would look fast."""
+    try:
+        tool()
+    except subprocess.CalledProcessError as error:
+        print(f"{name} is left out: it ended with {error.returncode}")
+        return False
+    return True
 
 
 def taken(work: Callable[[], object]) -> float:

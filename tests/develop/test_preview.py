@@ -11,7 +11,7 @@ from immich_sidecar.develop.decode import decode
 from immich_sidecar.develop.engine import render
 from immich_sidecar.develop.preview import PreviewSource, preview_jpeg, preview_of, smaller_jpeg, thumbnail
 from immich_sidecar.develop.probe import probe
-from immich_sidecar.develop.proxy import load_proxy
+from immich_sidecar.develop.proxy import halved, load_proxy, shrunk
 from immich_sidecar.errors import RecipeError, UndecodableError
 from tests.develop.conftest import mean_difference
 from tests.photos import make
@@ -146,3 +146,12 @@ def test_a_raw_proxy_is_linear_light_as_shot(tmp_path) -> None:
     assert proxy.patch_scale == 0.5
     expected = make.linear_from_display(truth).mean(axis=(0, 1)) * 0.5
     assert proxy.linear.mean(axis=(0, 1)) == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("size", [(6001, 4003), (3000, 2000), (1441, 97), (1200, 3999), (500, 400)])
+def test_what_is_halved_once_is_shrunk_to_the_same_pixels(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    halves = halved(pixels, 1440)
+    assert halves.shape[0] <= pixels.shape[0]
+    for edge in (1440, 1024, 320):
+        assert np.array_equal(shrunk(pixels, edge, halves=halves), shrunk(pixels, edge))

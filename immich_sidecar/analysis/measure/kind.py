@@ -67,9 +67,12 @@ def _flat_share(display: NDArray[np.uint8]) -> float:
     rows, columns = display.shape[0] // 8, display.shape[1] // 8
     if not rows or not columns:
         return 0.0
-    tiles = display[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8, 3)
-    reach = tiles.max(axis=(1, 3)).astype(np.int16) - tiles.min(axis=(1, 3))
-    level = tiles.mean(axis=(1, 3)).max(axis=2)
+    # Over the rows of each tile first: whole rows of a picture are reduced fast.
+    bands = np.ascontiguousarray(display[: rows * 8, : columns * 8]).reshape(rows, 8, columns * 8 * 3)
+    tiles = (rows, columns, 8, 3)
+    highest, lowest = bands.max(axis=1).reshape(tiles).max(axis=2), bands.min(axis=1).reshape(tiles).min(axis=2)
+    reach = highest.astype(np.int16) - lowest
+    level = bands.sum(axis=1, dtype=np.uint16).reshape(tiles).sum(axis=2).max(axis=2) / 64
     flat = (reach.max(axis=2) <= 1) & (level > 6)
     counted = level > 6
     return float(flat.sum() / max(1, counted.sum())) if counted.mean() > 0.1 else 0.0
