@@ -140,6 +140,8 @@ class Bare:
         import torch
 
         modules = [value for value in vars(self._model).values() if isinstance(value, torch.nn.Module)]
+        # SAM's encoder is called on its own: one look at a photo serves all of its boxes.
+        modules += [module.vision_encoder for module in modules if hasattr(module, "vision_encoder")]
         # A network without modules is its `predict`, which finds the prepared picture in the view.
         predict = self._model.predict if modules else self.wrap(self._model.predict)
         best = np.full(2, np.inf)
