@@ -204,19 +204,23 @@ def selftest(
 ) -> None:
     """Run models on photos with known answers and show what was expected and what they found.
 
-    Without names: all that are here. Ends with status 1 if an answer is another than expected.
+    Without names: all that are here, and those on other servers that the settings choose (`immich`, `endpoint`). Ends
+    with status 1 if an answer is another than expected.
     """
     from immich_sidecar.analysis import weights
     from immich_sidecar.analysis.known_photos import read_known_photos
+    from immich_sidecar.analysis.runtime.offers import ELSEWHERE, offered
     from immich_sidecar.analysis.runtime.placement import find_devices
-    from immich_sidecar.analysis.selftest import run
+    from immich_sidecar.analysis.selftest import run, run_offer
+    from immich_sidecar.pipeline.model_setup import jobs_of, sources_of
 
     settings = load_settings()
     folder, consents = settings.weights_dir(), settings.models_consent
-    entries = _entries(names or [], None) or [
-        entry for entry in weights.catalogue() if weights.standing(entry, folder, consents).usable
-    ]
-    if not entries:
+    away = [name for name in names or jobs_of(settings).values() if name in ELSEWHERE]
+    entries = _entries([name for name in names or () if name not in ELSEWHERE], None)
+    if not names:
+        entries = [entry for entry in weights.catalogue() if weights.standing(entry, folder, consents).usable]
+    if not entries and not away:
         raise NotFoundError(
             f"There are no models in {folder} that could be tried; `immich-sidecar models download --profile standard` "
             "fetches the usual ones"
@@ -230,11 +234,17 @@ def selftest(
     if problem:
         errors.print(problem, markup=False, soft_wrap=True)
     results = []
-    for entry in entries:
-        result = run(entry, folder, views, consents=consents, devices=devices[:1])
+
+    def tell(result: "Result") -> None:
         results.append(result)
         if not as_json:
             _show(result)
+
+    for entry in entries:
+        tell(run(entry, folder, views, consents=consents, devices=devices[:1]))
+    for name in away:
+        job = ELSEWHERE[name][0]
+        tell(run_offer(name, job, offered({job: name}, sources_of(settings))[job], views))
     if as_json:
         typer.echo(json.dumps([_result_json(result) for result in results], ensure_ascii=False, indent=1))
     right = sum(result.ok for result in results)
@@ -295,7 +305,7 @@ def _show(result: "Result") -> None:
     if not console.is_terminal:
         console.width = 200
     where = f" ({result.revision}) on {result.device}" if result.device else ""
-    console.print(f"[bold]{result.entry.name}[/]{where}", soft_wrap=True)
+    console.print(f"[bold]{escape(result.name)}[/]{where}", soft_wrap=True)
     if result.checks:
         console.print(table)
     if result.problem:
@@ -304,7 +314,7 @@ def _show(result: "Result") -> None:
 
 def _result_json(result: "Result") -> dict[str, Any]:
     return {
-        "name": result.entry.name,
+        "name": result.name,
         "revision": result.revision,
         "device": result.device,
         "seconds": round(result.seconds, 3),

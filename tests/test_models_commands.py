@@ -15,10 +15,13 @@ from typer.testing import CliRunner
 from immich_sidecar.analysis import weights
 from immich_sidecar.cli import app
 from immich_sidecar.errors import NotFoundError, WeightsRefusedError
+from tests.analysis.models import test_endpoint
 from tests.analysis.weights_server import Publisher, publishing
 
 DETECTOR = "PekingU/rtdetr_v2_r18vd"
 Run = Callable[..., Any]
+#: A server that speaks OpenAI's protocol.
+endpoint = test_endpoint.server
 
 
 @pytest.fixture
@@ -169,6 +172,27 @@ def test_random_weights_are_told_to_see_nothing(folder: Path, tmp_path: Path) ->
     assert (row["problem"], row["ok"], row["device"]) == ("", False, "cpu")
     assert {check["photo"] for check in row["checks"]} >= {"astronaut", "chelsea", "coffee"}
     assert not any(check["ok"] for check in row["checks"])
+
+
+def test_models_on_other_servers_are_tried_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, endpoint: test_endpoint.Server
+) -> None:
+    monkeypatch.setenv("SIDECAR_WORDS", "endpoint")
+    monkeypatch.setenv("SIDECAR_WORDS_URL", endpoint.url)
+    monkeypatch.setenv("SIDECAR_WORDS_MODEL", "seer")
+    monkeypatch.setenv("SIDECAR_DEVICE", "cpu")
+    everything = test_endpoint.GOOD | {"description": "An astronaut, a cat, a cup of coffee, a bus and a man."}
+    endpoint.answer = lambda _: test_endpoint.completion(json.dumps(everything))
+    done = run("selftest")
+    assert done.exit_code == 0, done.stdout
+    assert "endpoint" in done.stdout
+    assert "1 of 1 models answered as expected" in done.stdout
+    assert {asked["model"] for asked in endpoint.asked} == {"seer"}
+    endpoint.answer = lambda _: test_endpoint.completion(json.dumps(test_endpoint.GOOD | {"description": "Fog."}))
+    assert run("selftest", "endpoint").exit_code == 1
+    done = run("selftest", "immich")
+    assert done.exit_code == 1
+    assert "SIDECAR_IMMICH_ML_URL" in done.stdout
 
 
 def test_the_service_is_built_without_the_libraries_of_models(folder: Path) -> None:

@@ -16,7 +16,7 @@ from immich_sidecar.analysis.models.model import CPU, Device, Model
 from immich_sidecar.analysis.models.view import Asked, Prompted, View
 from immich_sidecar.analysis.models_catalogue import Entry
 from immich_sidecar.analysis.runtime.lane import Answer
-from immich_sidecar.analysis.runtime.runner import Runner
+from immich_sidecar.analysis.runtime.runner import Offer, Runner
 from immich_sidecar.errors import ModelError
 
 #: Seconds that one answer may take, the loading of the model included; words take minutes on a processor.
@@ -44,7 +44,8 @@ class Check(NamedTuple):
 class Result:
     """What a model said."""
 
-    entry: Entry
+    name: str
+    job: Job
     checks: list[Check] = field(default_factory=list)
     #: Why it could not be asked; empty where it could.
     problem: str = ""
@@ -68,20 +69,27 @@ def run(
     devices: Sequence[Device] = (CPU,),
 ) -> Result:
     """Ask one model about all known photos; never raises for what is wrong with the model."""
-    result = Result(entry)
     try:
-        model = weights.build(entry, folder, consents)
+        offer: Offer = weights.build(entry, folder, consents)
     except ModelError as error:
-        result.problem = str(error)
+        offer = error
+    return run_offer(entry.name, entry.job, offer, views, devices=devices)
+
+
+def run_offer(name: str, job: Job, offer: Offer, views: Views, *, devices: Sequence[Device] = (CPU,)) -> Result:
+    """Ask a model that has been built, here or on another server, about all known photos; as `run`."""
+    result = Result(name, job)
+    if isinstance(offer, ModelError):
+        result.problem = str(offer)
         return result
-    result.revision = model.revision
-    runner = Runner({entry.job: model}, devices)
+    model, result.revision = offer, offer.revision
+    runner = Runner({job: model}, devices)
     try:
-        result.checks.extend(_CHECKS[entry.job](_Asking(runner, model, result), views))
+        result.checks.extend(_CHECKS[job](_Asking(runner, model, result), views))
     except ModelError as error:
         result.problem = str(error)
     except FutureTimeoutError:
-        result.problem = f"{entry.name} did not answer within {PATIENCE:.0f} seconds"
+        result.problem = f"{name} did not answer within {PATIENCE:.0f} seconds"
     finally:
         runner.close()
         model.unload()
@@ -98,9 +106,7 @@ class _Asking:
 
     def all(self, given: Sequence[Any]) -> list[Any]:
         """The answers to all questions, asked at once so that they are batched."""
-        futures: list[Future[Answer]] = [
-            self.runner.ask(self.result.entry.job, one, str(n)) for n, one in enumerate(given)
-        ]
+        futures: list[Future[Answer]] = [self.runner.ask(self.result.job, one, str(n)) for n, one in enumerate(given)]
         answers = [future.result(PATIENCE) for future in futures]
         for answer in answers:
             if answer.run.error is not None:
