@@ -33,9 +33,10 @@ async def shown_photo(request: web.Request) -> Shown:
         return (await gather(session, owner, [row]))[0]
 
 
-def told(request: web.Request, shown: Shown) -> dict[str, Any]:
+def told(request: web.Request, shown: Shown, *, with_masks: bool = True) -> dict[str, Any]:
     """A photo as JSON, with addresses that fit the request."""
-    return photo_json(shown, base=request.config_dict[BASE], immich_link=context_of(request).settings.immich_link())
+    link = context_of(request).settings.immich_link()
+    return photo_json(shown, base=request.config_dict[BASE], immich_link=link, with_masks=with_masks)
 
 
 async def _told_row(request: web.Request, row: PhotoRow) -> dict[str, Any]:
@@ -79,7 +80,7 @@ async def list_photos(request: web.Request) -> web.Response:
             limit=limit_of(request),
         )
         shown = await gather(session, owner, page.items)
-    return web.json_response({"items": [told(request, item) for item in shown], "next": page.next})
+    return web.json_response({"items": [told(request, item, with_masks=False) for item in shown], "next": page.next})
 
 
 async def one_photo(request: web.Request) -> web.Response:

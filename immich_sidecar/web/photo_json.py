@@ -175,8 +175,10 @@ async def _versions_before(
     return found
 
 
-def photo_json(shown: Shown, *, base: str = "", immich_link: str | None = None) -> dict[str, Any]:
-    """A photo as the API tells it."""
+def photo_json(
+    shown: Shown, *, base: str = "", immich_link: str | None = None, with_masks: bool = True
+) -> dict[str, Any]:
+    """A photo as the API tells it; without the masks of its objects they are null."""
     photo, recipe, current = shown.photo, shown.recipe, shown.current
     return {
         "id": photo.sha256,
@@ -205,7 +207,7 @@ def photo_json(shown: Shown, *, base: str = "", immich_link: str | None = None) 
         "confidence": shown.confidence,
         "preset": {"name": shown.preset.name, "label": shown.preset.label, "strength": shown.preset.strength},
         "suggestions": list(shown.suggestions),
-        "findings": (photo.analysis or {}).get("findings"),
+        "findings": _findings(photo, with_masks=with_masks),
         "recipe": recipe_json(recipe) if recipe else None,
         "versions": [version_json(photo, row, base) for row in shown.versions],
         "companions": [companion_json(row) for row in shown.companions],
@@ -217,6 +219,13 @@ def photo_json(shown: Shown, *, base: str = "", immich_link: str | None = None) 
             "original": address(base, photo, f"/api/photos/{photo.sha256}/original"),
         },
     }
+
+
+def _findings(photo: PhotoRow, *, with_masks: bool) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = (photo.analysis or {}).get("findings")
+    if found is None or with_masks:
+        return found
+    return {**found, "objects": [{**item, "mask": None} for item in found.get("objects", ())]}
 
 
 def recipe_json(recipe: RecipeRow) -> dict[str, Any]:

@@ -108,6 +108,11 @@ async def test_the_page_shows_what_was_found_and_trusts_none_of_it(front: Front)
     assert 'data-outline=""' in page
     told = await front.json("GET", f"/api/photos/{photo.sha256}")
     assert Findings.model_validate(told["findings"]) == FINDINGS
+    (listed,) = (await front.json("GET", "/api/photos"))["items"]
+    assert [item["mask"] for item in listed["findings"]["objects"]] == [None] * len(FINDINGS.objects)
+    assert [item["box"] for item in listed["findings"]["objects"]] == [
+        item["box"] for item in told["findings"]["objects"]
+    ]
 
 
 @pytest.mark.parametrize(
