@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from sqlalchemy import func
+from sqlalchemy import Text, cast, func
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -77,6 +77,17 @@ async def shown(
         query = query.where(col(PhotoGroupRow.kind) == kind)
     if after is not None:
         query = query.where(col(PhotoGroupRow.id) < after)
+    return list((await session.exec(query.order_by(col(PhotoGroupRow.id).desc()).limit(limit))).all())
+
+
+async def of_photo(session: AsyncSession, owner_id: str, sha256: str, *, limit: int = 20) -> list[PhotoGroupRow]:
+    """Groups with a photo that their owner has not put aside, the newest first."""
+    query = select(PhotoGroupRow).where(
+        col(PhotoGroupRow.owner_id) == owner_id,
+        col(PhotoGroupRow.dismissed_at).is_(None),
+        # The list as it is written: reading it as JSON takes several times as long, and digests hold each other never.
+        cast(col(PhotoGroupRow.members), Text).contains(sha256, autoescape=True),
+    )
     return list((await session.exec(query.order_by(col(PhotoGroupRow.id).desc()).limit(limit))).all())
 
 

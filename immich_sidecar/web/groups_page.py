@@ -48,12 +48,15 @@ class ShownGroup:
 
 
 async def page(request: web.Request) -> web.StreamResponse:
-    """The groups of one kind, or of all."""
+    """The groups of one kind, of one photo, or all."""
     owner = (await owner_of(request)).id
-    kind = _kind(request)
+    kind, photo = _kind(request), _photo(request)
     async with context_of(request).database.reading() as session:
         counts = await groups.counts(session, owner)
-        rows = await groups.shown(session, owner, kind=kind, after=_after(request), limit=PIECE + 1)
+        if photo is not None:
+            rows = await groups.of_photo(session, owner, photo, limit=PIECE)
+        else:
+            rows = await groups.shown(session, owner, kind=kind, after=_after(request), limit=PIECE + 1)
         shown = await _gathered(session, owner, rows[:PIECE])
     return await render(
         request,
@@ -61,6 +64,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         groups=shown,
         counts=counts,
         kind=kind,
+        photo=photo,
         kinds=KIND_WORDS,
         names=KIND_NAMES,
         next=rows[PIECE - 1].id if len(rows) > PIECE else None,
@@ -121,6 +125,13 @@ def _kind(request: web.Request) -> str | None:
     if kind is not None and kind not in KIND_WORDS:
         raise web.HTTPBadRequest(text=f"kind: one of {', '.join(KIND_WORDS)}")
     return kind
+
+
+def _photo(request: web.Request) -> str | None:
+    text = request.query.get("photo") or None
+    if text is not None and not (len(text) == 64 and set(text) <= set("0123456789abcdef")):
+        raise web.HTTPBadRequest(text="photo: the id of a photo")
+    return text
 
 
 def _after(request: web.Request) -> int | None:

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from immich_sidecar.advise.looks import look_of
 from immich_sidecar.analysis.findings import Job
+from immich_sidecar.library import groups as group_rows
 from immich_sidecar.library import luts, presets
 from immich_sidecar.library import photos as photo_rows
 from immich_sidecar.library.recipes import recipe_of
@@ -19,6 +20,7 @@ from immich_sidecar.web.api_photos import shown_photo
 from immich_sidecar.web.context import connected_of, context_of, is_htmx, link, owner_of, photo_id_of
 from immich_sidecar.web.findings_shown import findings_of, seen_in
 from immich_sidecar.web.frames import proposed_crop
+from immich_sidecar.web.groups_page import KIND_NAMES
 from immich_sidecar.web.media import GEOMETRY, adjusted_preview, changed_operations, operations_with
 from immich_sidecar.web.on_the_way import publish_words, read_on_the_way
 from immich_sidecar.web.own_presets import LOOK_STEPS, choices_of, taken_from
@@ -207,6 +209,7 @@ async def _render(request: web.Request, template: str, shown: Shown) -> web.Resp
         looks = await choices_of(session, photo.owner_id)
         tables = [(row.sha256, row.name) for row in await luts.all_of(session, photo.owner_id)]
         mine = look_of(recipe_of(shown.recipe)) if shown.recipe is not None else {}
+        belongs = await group_rows.of_photo(session, photo.owner_id, photo.sha256, limit=4)
         way = await read_on_the_way(session, context.dispatcher.publishing, photo.owner_id)
         shown_recipe = shown.recipe
         if shown.current is not None and shown.current.recipe_id != photo.recipe_id:
@@ -247,6 +250,8 @@ async def _render(request: web.Request, template: str, shown: Shown) -> web.Resp
         can_undo=bool(shown.versions) or photo.state is WorkState.ADVISED,
         can_change=shown.recipe is not None and photo.failed_at is None and photo.state is not WorkState.CANCELLED,
         seen=seen_in(photo),
+        belongs=belongs,
+        group_names=KIND_NAMES,
         tellable=telling.proposed(findings_of(photo)) if connected_of(request, photo.owner_id) is not None else None,
         can_outline=context.models.why_not(Job.SEGMENTATION) is None,
         page="photo",
