@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,6 +239,8 @@ class _Receiver:
         wish.part.parent.mkdir(parents=True, exist_ok=True)
         self._stream: BinaryIO = wish.part.open("a+b")
         self._sha256 = hashlib.sha256()
+        #: A cancellation does not end the thread that writes: what is closed waits for it, or is not written to.
+        self._turn = threading.Lock()
         self.size = 0
         self.etag = ""
         self.total: int | None = None
@@ -281,11 +284,14 @@ class _Receiver:
             self._note.unlink(missing_ok=True)
 
     def write(self, piece: bytes) -> None:
-        """Take more bytes."""
-        self._stream.write(piece)
-        self._sha256.update(piece)
-        self.size += len(piece)
-        self.gained = True
+        """Take more bytes; none after `close`."""
+        with self._turn:
+            if self._stream.closed:
+                return
+            self._stream.write(piece)
+            self._sha256.update(piece)
+            self.size += len(piece)
+            self.gained = True
 
     def seal(self) -> str:
         """Make sure that it is on the disk; returns its SHA-256."""
@@ -295,11 +301,12 @@ class _Receiver:
 
     def close(self) -> None:
         """Let go of the file; an empty one is not left lying about."""
-        self._stream.close()
-        if self.size == 0:
-            for path in (Path(self._stream.name), self._note):
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
+        with self._turn:
+            self._stream.close()
+            if self.size == 0:
+                for path in (Path(self._stream.name), self._note):
+                    with contextlib.suppress(OSError):
+                        path.unlink(missing_ok=True)
 
 
 def _coding(response: httpx.Response) -> str:
