@@ -67,27 +67,28 @@ async def replace(session: AsyncSession, owner_id: str, groups: Sequence[Group])
 
 
 async def shown(
-    session: AsyncSession, owner_id: str, *, kind: str | None = None, after: int | None = None, limit: int = 50
+    session: AsyncSession,
+    owner_id: str,
+    *,
+    kind: str | None = None,
+    photo: str | None = None,
+    after: int | None = None,
+    limit: int = 50,
 ) -> list[PhotoGroupRow]:
-    """Groups that their owner has not put aside, the newest first; those below the number `after`."""
+    """Groups that their owner has not put aside, the newest first.
+
+    Of one kind, with the photo of one SHA-256, and below the number `after`, where these are given.
+    """
     query = select(PhotoGroupRow).where(
         col(PhotoGroupRow.owner_id) == owner_id, col(PhotoGroupRow.dismissed_at).is_(None)
     )
     if kind is not None:
         query = query.where(col(PhotoGroupRow.kind) == kind)
+    if photo is not None:
+        # The list as it is written: reading it as JSON takes several times as long, and digests hold each other never.
+        query = query.where(cast(col(PhotoGroupRow.members), Text).contains(photo, autoescape=True))
     if after is not None:
         query = query.where(col(PhotoGroupRow.id) < after)
-    return list((await session.exec(query.order_by(col(PhotoGroupRow.id).desc()).limit(limit))).all())
-
-
-async def of_photo(session: AsyncSession, owner_id: str, sha256: str, *, limit: int = 20) -> list[PhotoGroupRow]:
-    """Groups with a photo that their owner has not put aside, the newest first."""
-    query = select(PhotoGroupRow).where(
-        col(PhotoGroupRow.owner_id) == owner_id,
-        col(PhotoGroupRow.dismissed_at).is_(None),
-        # The list as it is written: reading it as JSON takes several times as long, and digests hold each other never.
-        cast(col(PhotoGroupRow.members), Text).contains(sha256, autoescape=True),
-    )
     return list((await session.exec(query.order_by(col(PhotoGroupRow.id).desc()).limit(limit))).all())
 
 

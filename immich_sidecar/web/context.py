@@ -109,16 +109,25 @@ async def owner_of(request: web.Request) -> OwnerRow:
     raise NotFoundError(f"There is no owner {wanted[:64]!r}.")
 
 
+def is_photo_id(text: str) -> bool:
+    """Whether a photo could have this id: 64 hexadecimal digits in lower case."""
+    return _SHA256.match(text) is not None
+
+
 def photo_id_of(request: web.Request) -> str:
-    """The photo's SHA-256 from the path.
+    """The photo's SHA-256 from the path; raises what `photo_id` raises."""
+    return photo_id(request.match_info["id"])
+
+
+def photo_id(identity: str) -> str:
+    """The id of a photo as it came from outside.
 
     Raises
     ------
     NotFoundError
-        If it is not 64 hexadecimal digits in lower case: no photo has such an id.
+        If no photo can have it.
     """
-    identity = request.match_info["id"]
-    if not _SHA256.match(identity):
+    if not is_photo_id(identity):
         raise NotFoundError("A photo's id is the SHA-256 of its original: 64 hexadecimal digits.")
     return identity
 

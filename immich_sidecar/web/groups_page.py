@@ -13,7 +13,7 @@ from immich_sidecar.errors import NotFoundError
 from immich_sidecar.library import groups
 from immich_sidecar.library.tables import PhotoGroupRow, PhotoRow
 from immich_sidecar.web.api_photos import limit_of
-from immich_sidecar.web.context import context_of, is_htmx, link, owner_of
+from immich_sidecar.web.context import context_of, is_htmx, is_photo_id, link, owner_of
 from immich_sidecar.web.pages import render
 from immich_sidecar.web.photo_json import Shown, gather
 from immich_sidecar.web.words import iso
@@ -53,10 +53,7 @@ async def page(request: web.Request) -> web.StreamResponse:
     kind, photo = _kind(request), _photo(request)
     async with context_of(request).database.reading() as session:
         counts = await groups.counts(session, owner)
-        if photo is not None:
-            rows = await groups.of_photo(session, owner, photo, limit=PIECE)
-        else:
-            rows = await groups.shown(session, owner, kind=kind, after=_after(request), limit=PIECE + 1)
+        rows = await groups.shown(session, owner, kind=kind, photo=photo, after=_after(request), limit=PIECE + 1)
         shown = await _gathered(session, owner, rows[:PIECE])
     return await render(
         request,
@@ -129,7 +126,7 @@ def _kind(request: web.Request) -> str | None:
 
 def _photo(request: web.Request) -> str | None:
     text = request.query.get("photo") or None
-    if text is not None and not (len(text) == 64 and set(text) <= set("0123456789abcdef")):
+    if text is not None and not is_photo_id(text):
         raise web.HTTPBadRequest(text="photo: the id of a photo")
     return text
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from immich_sidecar.analysis.findings import Job
 from immich_sidecar.analysis.models_catalogue import Entry, find
 from immich_sidecar.analysis.runtime.choosing import setting_of
+from immich_sidecar.analysis.runtime.offers import ELSEWHERE
 from immich_sidecar.analysis.weights import Standing, State
 from immich_sidecar.analysis.weights_words import decimal_size, size_words, state_words, to_json
 from immich_sidecar.errors import ConflictError, ModelError, StorageError
@@ -30,8 +31,6 @@ JOBS: Mapping[Job, tuple[str, str]] = {
     Job.WORDS: ("Words", "Describes photos and says what could be better."),
     Job.TONE: ("Learned tone", "Makes a colour table for each photo; only where you choose it."),
 }
-#: Choices that name no weights of ours.
-ELSEWHERE = ("immich", "endpoint")
 ACTIONS = ("download", "cancel", "verify", "remove", "forget", "consent", "withdraw")
 
 

@@ -209,7 +209,7 @@ async def _render(request: web.Request, template: str, shown: Shown) -> web.Resp
         looks = await choices_of(session, photo.owner_id)
         tables = [(row.sha256, row.name) for row in await luts.all_of(session, photo.owner_id)]
         mine = look_of(recipe_of(shown.recipe)) if shown.recipe is not None else {}
-        belongs = await group_rows.of_photo(session, photo.owner_id, photo.sha256, limit=4)
+        belongs = await group_rows.shown(session, photo.owner_id, photo=photo.sha256, limit=4)
         way = await read_on_the_way(session, context.dispatcher.publishing, photo.owner_id)
         shown_recipe = shown.recipe
         if shown.current is not None and shown.current.recipe_id != photo.recipe_id:

@@ -8,13 +8,13 @@ from aiohttp import web
 from sqlmodel import col, select
 
 from immich_sidecar.analysis.findings import Job
-from immich_sidecar.errors import ModelError, NotFoundError
+from immich_sidecar.errors import ModelError
 from immich_sidecar.library import embeddings, photo_words
 from immich_sidecar.library import photos as photo_rows
 from immich_sidecar.library.embeddings import Embedding
 from immich_sidecar.library.tables import PhotoRow
 from immich_sidecar.web.api_photos import limit_of, told
-from immich_sidecar.web.context import context_of, is_htmx, owner_of
+from immich_sidecar.web.context import context_of, is_htmx, owner_of, photo_id
 from immich_sidecar.web.pages import render
 from immich_sidecar.web.photo_json import Shown, gather
 
@@ -22,7 +22,6 @@ from immich_sidecar.web.photo_json import Shown, gather
 LONGEST = 200
 #: Photos of one answer.
 USUAL = 60
-_HEX = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True)
@@ -115,10 +114,8 @@ async def _for_text(request: web.Request, text: str, limit: int) -> Results:
 
 async def _like(request: web.Request, like: str, limit: int) -> tuple[Shown, Results]:
     context, owner = context_of(request), (await owner_of(request)).id
-    if len(like) != 64 or not set(like) <= _HEX:
-        raise NotFoundError("A photo's id is the SHA-256 of its original: 64 hexadecimal digits.")
     async with context.database.reading() as session:
-        example = (await gather(session, owner, [await photo_rows.get(session, owner, like)]))[0]
+        example = (await gather(session, owner, [await photo_rows.get(session, owner, photo_id(like))]))[0]
         vectors = await embeddings.of_photo(session, owner, like)
         known = {(model, revision): count for model, revision, count in await embeddings.revisions(session, owner)}
     if not vectors:
