@@ -154,7 +154,7 @@ def test_random_weights_are_told_to_see_nothing(folder: Path, tmp_path: Path) ->
 
     home = folder / "rtdetr-v2-r50"
     home.mkdir(parents=True)
-    lively(detection.rt_detr_v2()).save_pretrained(home)
+    lively(detection.rt_detr_v2).save_pretrained(home)
     detection.transformers.RTDetrImageProcessor(size=detection.SIDE).save_pretrained(home)
     home = folder / "clip-b32-laion2b"
     home.mkdir()

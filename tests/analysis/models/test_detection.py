@@ -86,7 +86,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folders = {}
     for kind, make in KINDS.items():
         folder = tmp_path_factory.mktemp(kind)
-        lively(make()).save_pretrained(folder)
+        lively(make).save_pretrained(folder)
         transformers.RTDetrImageProcessor(size=SIDE).save_pretrained(folder)
         folders[kind] = folder
     return folders

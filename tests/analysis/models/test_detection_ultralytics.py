@@ -54,7 +54,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ultralytics.nn.tasks import RTDETRDetectionModel
 
     torch.set_num_threads(1)
-    model = lively(RTDETRDetectionModel(SHAPE, nc=len(NAMES), verbose=False))
+    model = lively(lambda: RTDETRDetectionModel(SHAPE, nc=len(NAMES), verbose=False))
     model.names = NAMES
     path = tmp_path_factory.mktemp("ultralytics") / "rtdetr-tiny.pt"
     torch.save({"model": model.half(), "train_args": {"imgsz": SIDE, "task": "detect"}}, path)

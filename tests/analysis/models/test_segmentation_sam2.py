@@ -44,7 +44,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
     model.image_encoder.trunk.update(trunk)
     model.image_encoder.neck.backbone_channel_list = [64, 32, 16, 8]
     OmegaConf.save(whole, folder / "tiny.yaml")
-    made = lively(segmentation_sam2._built(str(folder / "tiny.yaml")), gain=1.0)
+    made = lively(lambda: segmentation_sam2._built(str(folder / "tiny.yaml")), gain=1.0)
     torch.save({"model": made.state_dict()}, folder / "tiny.pt")
     return ModelFiles(
         name="sam2-tiny",

@@ -1,5 +1,6 @@
 """Qwen-VL with random weights and a tokenizer trained here: says what the library says with the same weights."""
 
+import functools
 import json
 import shutil
 import time
@@ -102,12 +103,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for kind in KINDS:
         folder = tmp_path_factory.mktemp(kind)
         if kind == "qwen2.5":
-            model = transformers.Qwen2_5_VLForConditionalGeneration(config(kind, words))
+            build = transformers.Qwen2_5_VLForConditionalGeneration
             processor, film, patch = transformers.Qwen2_5_VLProcessor, transformers.Qwen2VLVideoProcessor, 14
         else:
-            model = transformers.Qwen3VLForConditionalGeneration(config(kind, words))
+            build = transformers.Qwen3VLForConditionalGeneration
             processor, film, patch = transformers.Qwen3VLProcessor, transformers.Qwen3VLVideoProcessor, 16
-        lively(model).save_pretrained(folder)
+        lively(functools.partial(build, config(kind, words))).save_pretrained(folder)
         pictures = transformers.Qwen2VLImageProcessor(
             patch_size=patch, size={"shortest_edge": 4 * patch**2, "longest_edge": 100 * patch**2}
         )

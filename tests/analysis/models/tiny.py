@@ -1,12 +1,19 @@
 """Random weights that let a picture through: as libraries start theirs, small models answer the same to everything."""
 
+from collections.abc import Callable
 from typing import Any
 
 
-def lively(model: Any, gain: float = 1.4, seed: int = 5) -> Any:
-    """The model with new random weights, scaled so that what goes in is still there when it comes out."""
+def lively(make: Callable[[], Any], gain: float = 1.4, seed: int = 5) -> Any:
+    """The model that `make` builds, with weights scaled so that what goes in is still there when it comes out.
+
+    They are the same at every call, whatever has drawn random numbers before: libraries start some biases with them.
+    """
     import torch
 
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = make()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
