@@ -117,6 +117,7 @@ class Analysis(BaseModel):
 def analyse(
     path: Path,
     *,
+    facts: FileFacts | None = None,
     decoded: Decoded | None = None,
     halves: "NDArray[Any] | None" = None,
     on_progress: Callable[[float], None] | None = None,
@@ -131,6 +132,8 @@ def analyse(
     ----------
     path
         The original; only read.
+    facts
+        What `probe` says of it, where it has been asked already.
     decoded
         Its whole picture, where it has been decoded already (not of RAW files).
     halves
@@ -144,7 +147,7 @@ def analyse(
         Whatever `probe` and `load_proxy` raise: the file is damaged, no photo, or not supported.
     """
     clock = _Clock(on_progress)
-    facts = probe(path)
+    facts = facts or probe(path)
     clock.lap("probe", 0.05)
     optics = read_optics(path)
     lens = measure_lens(path, facts, optics)

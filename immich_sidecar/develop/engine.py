@@ -308,4 +308,6 @@ def warm() -> None:
         locally(deep, (part,), display_space(), GeometryPlan(), (16, 16), deep=to_deep)
     for pixels in (shallow, deep):
         placed(pixels, 1, GeometryPlan(degrees=1.0))
+    for picture in (shallow, deep, shallow.astype(np.float32)):
+        shrunk(picture, 12)
     _detailed(shallow, Plan(detail=DetailPlan(luma=5.0, chroma=5.0, sharpen=10.0)), 1.0, True)

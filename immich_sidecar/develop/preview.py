@@ -89,8 +89,14 @@ def smaller_jpeg(jpeg: bytes, *, max_edge: int = THUMBNAIL_EDGE, quality: int = 
     """
     import simplejpeg
 
+    # Decoders shrink for nothing, but coarsely; the last bit of the way is an average.
+    enough = round(1.5 * max_edge)
     try:
-        pixels = simplejpeg.decode_jpeg(jpeg, "RGB")
+        height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
+        scale = min(1.0, enough / max(height, width))
+        pixels = simplejpeg.decode_jpeg(
+            jpeg, "RGB", min_height=max(1, round(height * scale)), min_width=max(1, round(width * scale))
+        )
     except ValueError as error:
         raise UndecodableError(f"A preview is damaged: {error}.") from None
     return _encoded(shrunk(pixels, max_edge), quality)

@@ -74,8 +74,10 @@ def load_proxy(
         return _raw_proxy(path, facts, max_edge)
     full = decode(path, facts) if decoded is None else decoded
     patches = _patches([in_srgb(full, patch) for patch in _cut(full.pixels)])
-    linear = _linear(full, shrunk(full.pixels, max_edge, halves=halves))
-    return _proxy(facts, oriented(linear, full.orientation), patches)
+    small = oriented(shrunk(full.pixels, max_edge, halves=halves), full.orientation)
+    # What is in sRGB is a display picture already.
+    display = small if small.dtype == np.uint8 and full.space.is_srgb else None
+    return _proxy(facts, _linear(full, small), patches, display=display)
 
 
 def _raw_proxy(path: Path, facts: FileFacts, max_edge: int) -> Proxy:
@@ -108,12 +110,13 @@ def _proxy(
     linear: Linear,
     patches: _Patches,
     *,
+    display: Display | None = None,
     patch_scale: float = 1.0,
     embedded: Display | None = None,
     camera: Camera | None = None,
 ) -> Proxy:
     return Proxy(
-        display=_encode(_codes(linear)),
+        display=_encode(_codes(linear)) if display is None else display,
         linear=linear,
         scale=max(linear.shape[:2]) / max(facts.width, facts.height),
         full_size=(facts.width, facts.height),
@@ -131,14 +134,12 @@ def shrunk(pixels: Array, max_edge: int, *, halves: Array | None = None) -> Arra
 
     `halves` is what `halved` makes of them for an edge of at least `max_edge`, where that has been done already.
     """
-    import cv2
+    from immich_sidecar.develop.averaging import averaged
 
     size = _size(pixels, max_edge)
     if size is None:
         return pixels
-    near = _halved(pixels if halves is None else halves, size)
-    small: Array = cv2.resize(near, size, interpolation=cv2.INTER_AREA)
-    return small
+    return averaged(_halved(pixels if halves is None else halves, size), size)
 
 
 def halved(pixels: Array, max_edge: int) -> Array:
@@ -170,8 +171,14 @@ def _halved(pixels: Array, size: tuple[int, int]) -> Array:
 
 def _linear(decoded: Decoded, pixels: Array) -> Linear:
     """Code values of a decoded file to linear sRGB."""
-    curves = decoded.space.decoding(65536 if pixels.dtype == np.uint16 else 256)
-    linear = np.stack([curves[i][pixels[..., i]] for i in range(3)], axis=-1)
+    import cv2
+
+    if pixels.dtype == np.uint8:
+        table = np.ascontiguousarray(decoded.space.decoding(256).T[None], np.float32)
+        linear = cv2.LUT(np.ascontiguousarray(pixels), table)
+    else:
+        curves = decoded.space.decoding(65536)
+        linear = np.stack([curves[i][pixels[..., i]] for i in range(3)], axis=-1)
     if not decoded.space.is_srgb:
         linear = linear @ decoded.space.to_srgb.T.astype(np.float32)
     clipped: Linear = np.clip(linear, 0.0, 1.0).astype(np.float32)

@@ -111,6 +111,7 @@ def analyse_file(original: str, thumbnail: str, preview: str, on_progress: Progr
     tell(PREVIEWS_DONE)
     analysis = analyse(
         path,
+        facts=facts,
         decoded=decoded,
         halves=halves,
         on_progress=lambda fraction: tell(PREVIEWS_DONE + (1 - PREVIEWS_DONE) * fraction),

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from immich_sidecar.analysis.measure.percentiles import percentile, percentiles
+
 _Number = TypeVar("_Number", np.uint8, np.float32)
 
 #: Luminance weights of linear sRGB (IEC 61966-2-1).
@@ -59,19 +61,19 @@ def measure_exposure(display: NDArray[np.uint8], linear: NDArray[np.float32]) ->
     luminance = linear @ LUMINANCE
     smallest, largest = extremes(linear)
     smallest_code, largest_code = extremes(display)
-    brightest = max(1e-4, float(np.percentile(largest, 99.7)))
-    top = linear[luminance >= np.percentile(luminance, 95)]
+    brightest = max(1e-4, percentile(largest, 99.7))
+    top = linear[luminance >= percentile(luminance, 95)]
     red, green, blue = (float(v) for v in top.reshape(-1, 3).mean(axis=0))
     warm = 0.0 if red <= 1e-4 else float(np.clip((red - blue) / red * (red / max(green, 1e-4)) ** 0.5, 0, 1))
     visible = (largest > 0.004) & (largest < _CLIPPED)
     saturation = 1 - smallest[visible] / largest[visible] if visible.any() else np.zeros(1, np.float32)
-    stops = np.log2(np.percentile(luminance, [1, 5, 25, 50, 75, 95, 99]) + 1e-4)
+    stops = np.log2(percentiles(luminance, (1, 5, 25, 50, 75, 95, 99)) + 1e-4)
     clipped = [float((linear[..., c] >= _CLIPPED).mean()) for c in range(3)]
     return Exposure(
         percentiles=tuple(round(float(v), 3) for v in stops),
         key=round(float(np.log2(luminance + 2e-3).mean()), 3),
         headroom=round(max(0.0, -float(np.log2(brightest))), 3),
-        veil=round(float(np.percentile(smallest_code, 1.0)), 1),
+        veil=round(percentile(smallest_code, 1.0), 1),
         clipped=(
             round(clipped[0], 4),
             round(clipped[1], 4),

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 EDGE, _SALIENCE_EDGE = 32, 160
 #: Part of the shorter side that counts as border: what the photographer left around the subject.
 _BORDER = 0.06
+#: What differs by less, in CIE Lab, does not stand out; and the least that counts as standing out most.
+_UNSEEN, _LEAST = 0.1, 0.05
+#: Deviation, in pixels, of a Gaussian that is sampled well enough.
+_FINE = 4.0
 
 Triple = tuple[float, float, float]
 
@@ -89,7 +93,7 @@ def measure_glance(display: "NDArray[np.uint8]") -> Glance:
         width=columns,
         height=rows,
         colours=_text(encoded),
-        salience=_text(salience / np.float32(max(float(salience.max()), 1e-6))),
+        salience=_text(salience / np.float32(max(float(salience.max()), _LEAST))),
     )
 
 
@@ -98,16 +102,17 @@ def _salience(display: "NDArray[np.uint8]") -> "NDArray[np.float32]":
     import cv2
     import numpy as np
 
+    from immich_sidecar.analysis.measure.percentiles import percentile
     from immich_sidecar.develop.proxy import shrunk
 
     small = shrunk(display, _SALIENCE_EDGE)
-    lab = cv2.cvtColor(small.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab)
+    lab = np.asarray(cv2.cvtColor(small.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab), np.float32)
     near = float(min(lab.shape[:2]))
     found = np.zeros(lab.shape[:2], np.float32)
     for part in (0.03, 0.07, 0.14):
-        middle = cv2.GaussianBlur(lab, (0, 0), part * near, borderType=cv2.BORDER_REPLICATE)
-        around = cv2.GaussianBlur(lab, (0, 0), 4 * part * near, borderType=cv2.BORDER_REPLICATE)
-        found += np.sqrt(((middle - around) ** 2).sum(axis=-1))
+        difference: NDArray[np.float32] = _blurred(lab, part * near) - _blurred(lab, 4 * part * near)
+        difference *= difference
+        found += np.sqrt(difference[..., 0] + difference[..., 1] + difference[..., 2])
     edge = max(1, round(_BORDER * near))
     border = np.concatenate([part.reshape(-1, 3) for part in (lab[:edge], lab[-edge:], lab[:, :edge], lab[:, -edge:])])
     spread = np.cov(border.T) + 16.0 * np.eye(3)
@@ -116,11 +121,26 @@ def _salience(display: "NDArray[np.uint8]") -> "NDArray[np.float32]":
     fine = np.abs(lab[..., 0] - cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5, borderType=cv2.BORDER_REFLECT_101))
     fine = cv2.GaussianBlur(fine, (0, 0), 0.04 * near, borderType=cv2.BORDER_REFLECT_101)
     parts = [found, cv2.GaussianBlur(unlike.astype(np.float32), (0, 0), 0.02 * near), fine]
-    whole = sum((part / max(float(np.percentile(part, 98)), 1e-6) for part in parts), np.zeros_like(found))
+    whole = sum((part / max(percentile(part, 98), _UNSEEN) for part in parts), np.zeros_like(found))
     # What is everywhere draws nobody's eye.
-    whole = np.maximum(whole - np.float32(np.percentile(whole, 50)), 0.0)
+    whole = np.maximum(whole - np.float32(percentile(whole, 50)), 0.0)
     salience: NDArray[np.float32] = whole.astype(np.float32)
     return salience
+
+
+def _blurred(lab: "NDArray[np.float32]", deviation: float) -> "NDArray[np.float32]":
+    """A picture under a Gaussian; a wide one leaves nothing that needs all of the pixels."""
+    import cv2
+    import numpy as np
+
+    height, width = lab.shape[:2]
+    factor = min(int(deviation / _FINE), height // 2, width // 2)
+    if factor < 2:
+        return np.asarray(cv2.GaussianBlur(lab, (0, 0), deviation, borderType=cv2.BORDER_REPLICATE), np.float32)
+    size = (round(width / factor), round(height / factor))
+    small = cv2.resize(lab, size, interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (0, 0), deviation / factor, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _text(values: "NDArray[np.floating[Any]]") -> str:

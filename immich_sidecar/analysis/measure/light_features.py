@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.analysis.measure.exposure import LUMINANCE, extremes
+from immich_sidecar.analysis.measure.percentiles import by_column, percentiles
+from immich_sidecar.develop.averaging import averaged
 
 Linear = NDArray[np.float32]
 Colour = NDArray[np.float64]
@@ -41,7 +43,7 @@ def small_linear(linear: Linear) -> Linear:
     if scale >= 1:
         return linear
     size = (max(1, round(linear.shape[1] * scale)), max(1, round(linear.shape[0] * scale)))
-    return np.asarray(cv2.resize(linear, size, interpolation=cv2.INTER_AREA), np.float32)
+    return averaged(np.asarray(linear, np.float32), size)
 
 
 def light_features(linear: Linear) -> dict[str, Colour]:
@@ -57,8 +59,8 @@ def light_features(linear: Linear) -> dict[str, Colour]:
     pixels = picture.reshape(-1, 3)
     smallest, largest = extremes(pixels)
     luminance = pixels @ LUMINANCE
-    channels = np.percentile(pixels, [1, 5, 25, 50, 75, 95, 99, 99.7, 99.95], axis=0)
-    brightest = np.percentile(largest, [50, 95, 99, 99.7, 99.95])
+    channels = by_column(pixels, (1, 5, 25, 50, 75, 95, 99, 99.7, 99.95))
+    brightest = percentiles(largest, (50, 95, 99, 99.7, 99.95))
     usable = (largest < max(0.97 * brightest[3], 0.02)) & (largest > 0.006) & (smallest > 8e-4)
     if usable.sum() < 200:
         usable = largest >= 0
@@ -66,14 +68,14 @@ def light_features(linear: Linear) -> dict[str, Colour]:
     zones = _zones(luminance[usable])
     grey, grey_contrast = _grey_pixels(picture, usable.reshape(height, width))
     plateau, plateau_colour = _plateau(pixels, largest, _stops(brightest))
-    middle = np.median(colours, axis=0)
+    middle = by_column(colours, (50,))[0]
     estimates: dict[str, Colour] = {
         "grey_world": _colour(pixels.mean(axis=0)),
         "shades": _colour(np.power(pixels, 5).mean(axis=0) ** 0.2),
         "white_patch": np.concatenate([_colour(channels[7]), _colour(channels[6])]),
         "edges": _edges(picture),
         "typical": middle,
-        "zones": np.concatenate([np.median(colours[z], axis=0) if z.sum() > 20 else middle for z in zones]),
+        "zones": np.concatenate([by_column(colours[z], (50,))[0] if z.sum() > 20 else middle for z in zones]),
         "grey_pixels": grey,
         "plateau_colour": plateau_colour,
     }
@@ -90,7 +92,7 @@ def light_features(linear: Linear) -> dict[str, Colour]:
     return {
         "channels": _stops(channels).ravel(),
         "brightest": _stops(brightest),
-        "darkest": _stops(np.percentile(smallest, [1, 5, 25])),
+        "darkest": _stops(percentiles(smallest, (1, 5, 25))),
         "clipped": _shares([*(pixels[:, c] > _CLIPPED for c in range(3)), smallest > _CLIPPED]),
         **estimates,
         "grey_contrast": grey_contrast,
@@ -99,10 +101,10 @@ def light_features(linear: Linear) -> dict[str, Colour]:
         "spread": np.log2([np.median(np.linalg.norm(pairs - centre, axis=1)) + 0.02]),
         "deviation": colours.std(axis=0),
         "alignment": np.array([_alignment(colours)]),
-        "reach": np.percentile(colours, [2, 10, 25, 75, 90, 98], axis=0).ravel(),
+        "reach": by_column(colours, (2, 10, 25, 75, 90, 98)).ravel(),
         "near": _shares([distance < radius for radius in _NEAR for distance in (neutral, central)]),
         "near_zones": _shares([distance[z] < 0.12 for z in zones[:3] for distance in (neutral, central)]),
-        "saturation": np.percentile(saturation, [5, 25, 50, 75, 95]),
+        "saturation": percentiles(saturation, (5, 25, 50, 75, 95)),
         "thirds": np.concatenate([np.clip(_colour(third.mean(axis=0)), -2.5, 2.5) for third in thirds]),
         "thirds_light": np.log2([float((third @ LUMINANCE).mean()) + 1e-3 for third in thirds]),
         "burnt": _burnt(pixels, burnt),
@@ -136,7 +138,7 @@ def _colours(pixels: Linear) -> Colour:
 
 def _zones(luminance: Linear) -> list[NDArray[np.bool_]]:
     """Shadows, middle tones, lights, and the brightest tenth and thirtieth."""
-    low, high, lights, peaks = np.percentile(luminance, [33, 67, 90, 97])
+    low, high, lights, peaks = percentiles(luminance, (33, 67, 90, 97))
     middle = (luminance > low) & (luminance <= high)
     return [luminance <= low, middle, luminance > high, luminance > lights, luminance > peaks]
 
@@ -150,9 +152,10 @@ def _alignment(colours: Colour) -> float:
 def _edges(picture: Linear) -> Colour:
     """Grey edge of first order, with norms 1 and 4, and of second order with norm 3."""
     smooth = cv2.GaussianBlur(picture, (0, 0), 1.0)
-    first = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)).reshape(-1, 3)
+    across, down = (cv2.Sobel(smooth, cv2.CV_32F, *order).reshape(-1, 3) for order in ((1, 0), (0, 1)))
+    first = np.sqrt(across * across + down * down)
     second = np.abs(cv2.Laplacian(smooth, cv2.CV_32F)).reshape(-1, 3)
-    whole = picture.reshape(-1, 3).max(axis=1) < _CLIPPED
+    whole = extremes(picture.reshape(-1, 3))[1] < _CLIPPED
     if whole.sum() > 500:
         first, second = first[whole], second[whole]
     squared = first * first

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from immich_sidecar.analysis.measure.percentiles import median, percentile
+
 Floats = NDArray[np.float64]
 
 #: Side of a block, in pixels.
@@ -71,9 +73,9 @@ def measure_noise(
         # Whole blocks of both scales only.
         rows, columns = (n - n % (2 * _BLOCK) for n in brightness.shape)
         codes = brightness[:rows, :columns] * np.float32(255)
-        level = codes.reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK).mean(axis=(1, 3))
-        good = (level > _DARKEST) & (level < _BRIGHTEST)
-        levels.append(level[good])
+        here = _means(codes, _BLOCK)
+        good = (here > _DARKEST) & (here < _BRIGHTEST)
+        levels.append(here[good])
         fine.append(_deviation(codes, _BLOCK)[good])
         for channel in range(2):
             plane = np.ascontiguousarray(difference[:rows, :columns, channel]) * np.float32(255)
@@ -85,9 +87,9 @@ def measure_noise(
         return Noise(luma=0.0, chroma=0.0, blocks=int(level.size))
     deviation = np.concatenate(fine).astype(np.float64)
     bins = _bins(level)
-    floor = np.array([np.percentile(deviation[b], _SMOOTHEST) for b in bins]) / _SHOWN
-    ordinary = np.array([np.percentile(deviation[b], 25.0) for b in bins])
-    brightness_of_bin = np.array([np.median(level[b]) for b in bins])
+    floor = np.array([percentile(deviation[b], _SMOOTHEST) for b in bins]) / _SHOWN
+    ordinary = np.array([percentile(deviation[b], 25.0) for b in bins])
+    brightness_of_bin = np.array([median(level[b]) for b in bins])
     shot, read = _line(brightness_of_bin, floor)
     light, steepness = _linear(level)
     shown = float(np.median(np.sqrt(shot * light + read) * steepness)) * 255
@@ -106,11 +108,14 @@ def measure_noise(
 def _deviation(plane: NDArray[np.float32], block: int) -> NDArray[np.float32]:
     """Deviation of diagonal Haar coefficients, for each block of the plane."""
     detail = (plane[0::2, 0::2] - plane[0::2, 1::2] - plane[1::2, 0::2] + plane[1::2, 1::2]) / 2
-    half = block // 2
-    rows, columns = detail.shape[0] // half, detail.shape[1] // half
     # The mean, not the median: values of 8 bit are too coarse for medians, and edges are left out by block.
-    result: NDArray[np.float32] = np.abs(detail).reshape(rows, half, columns, half).mean(axis=(1, 3)) * 1.2533
-    return result
+    return _means(np.abs(detail), block // 2) * np.float32(1.2533)
+
+
+def _means(plane: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+    """The mean of each block of a plane that has whole blocks only."""
+    size = (plane.shape[1] // block, plane.shape[0] // block)
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _bins(level: Floats) -> list[NDArray[np.bool_]]:
@@ -155,7 +160,7 @@ def _colour(level: Floats, fine: list[NDArray[np.float32]], coarse: list[NDArray
     both = [np.concatenate([*planes[0::2], *planes[1::2]]).astype(np.float64) for planes in (fine, coarse)]
     bins = _bins(np.concatenate([level, level]))
     floors = [
-        float(np.median([np.percentile(values[b], _SMOOTHEST_COLOUR) for b in bins])) / shown
+        float(np.median([percentile(values[b], _SMOOTHEST_COLOUR) for b in bins])) / shown
         for values, shown in zip(both, (_SHOWN_COLOUR, _SHOWN_COARSE), strict=True)
     ]
     return max(floors[0], min(floors[1], 1.5 * floors[0]))

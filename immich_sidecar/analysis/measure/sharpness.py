@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from immich_sidecar.analysis.measure.percentiles import percentile
+
 
 class Sharpness(BaseModel):
     """Steepness of the steepest edges."""
@@ -24,7 +26,7 @@ def measure_sharpness(luma: Sequence[NDArray[np.float32]]) -> Sharpness:
     widths = []
     for patch in luma:
         smooth = cv2.GaussianBlur(patch * np.float32(255), (0, 0), 0.7)
-        steepness = np.hypot(
+        steepness = cv2.magnitude(
             cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
         )
         kernel = np.ones((13, 13), np.uint8)
@@ -33,7 +35,7 @@ def measure_sharpness(luma: Sequence[NDArray[np.float32]]) -> Sharpness:
         if int(edges.sum()) < 200:
             continue
         ratio = contrast[edges] / np.maximum(steepness[edges], 1e-3)
-        widths.append(float(np.percentile(ratio, 2)))
+        widths.append(percentile(ratio, 2))
     if not widths:
         return Sharpness(edge_width=None, score=0.0)
     width = min(widths)

@@ -8,7 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_sidecar.analysis.measure.percentiles import percentile
 from immich_sidecar.analysis.measure.tilt.grid import GRID, MAX_DEGREES, STEP, smoothed
+from immich_sidecar.analysis.measure.tilt.paths import sums_along
+from immich_sidecar.develop.averaging import averaged
 
 Floats = NDArray[np.float64]
 Grey = NDArray[np.uint8]
@@ -26,7 +29,9 @@ def shrunk(grey: Grey, edge: int) -> Grey:
     scale = edge / max(grey.shape)
     if scale >= 1:
         return grey
-    return np.asarray(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
+    # Square pixels, or directions would not be those of the picture.
+    return averaged(grey, size, factor=1 / scale)
 
 
 def gradient_profiles(grey: Grey) -> tuple[Floats, Floats]:
@@ -39,7 +44,7 @@ def gradient_profiles(grey: Grey) -> tuple[Floats, Floats]:
     squares = gx * gx, gy * gy, gx * gy
     magnitude = np.sqrt(squares[0] + squares[1])
     # A strong edge is no better evidence of direction than a clear one.
-    ceiling = float(np.percentile(magnitude[::3, ::3], 97))
+    ceiling = percentile(magnitude[::3, ::3], 97)
     xx, yy, xy = (cv2.blur(p, (9, 9)) for p in squares)
     coherence = ((xx - yy) ** 2 + 4 * xy * xy) / (xx + yy + 1e-3) ** 2
     weight = np.minimum(magnitude, ceiling) * coherence * coherence
@@ -91,13 +96,7 @@ def path_profiles(grey: Grey) -> tuple[Floats, Floats]:
         typical = float(np.mean(np.abs(step))) + 2.0
         # Contrast counts little: a path is told by how far it goes on.
         clear = step / (np.abs(step) + 0.6 * np.abs(other) + typical)
-        height, width = clear.shape
-        strength = np.empty(coarse.size)
-        for i, degrees in enumerate(coarse):
-            shear = sign * np.tan(np.radians(float(degrees)))
-            matrix = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
-            matrix[1, 0], matrix[1, 2] = shear, -shear * width / 2
-            sheared = cv2.warpAffine(clear, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-            strength[i] = np.abs(sheared[4:-4].mean(axis=1)).max()
+        sums = sums_along(np.asarray(clear, np.float32), sign * np.tan(np.radians(coarse)))
+        strength = np.abs(sums[:, 4:-4]).max(axis=1) / clear.shape[1]
         profiles.append(np.interp(GRID, coarse, strength))
     return profiles[0], profiles[1]
