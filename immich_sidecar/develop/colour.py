@@ -94,6 +94,7 @@ class ColourPass:
         to_cones, from_cones = oklab_matrices(space)
         grey = colour.monochrome
         lut = colour.lut
+        changes_colour = bool(colour.saturation or colour.vibrance or grey is not None or lut is not None)
         same = np.eye(3, dtype=np.float32)
         self._stages = Stages(
             width=size[0],
@@ -106,7 +107,8 @@ class ColourPass:
             has_balance=matrix is not None,
             balance=same if matrix is None else matrix.astype(np.float32),
             top=float(headroom),
-            has_first=bool(is_linear or np.abs(curve - light).max() > 0.0),
+            # The last value is for interpolation alone. What comes after a curve wants light between 0 and 1.
+            has_first=bool(is_linear or changes_colour or np.abs(curve - light)[:-1].max() > 0.0),
             first=curve.astype(np.float32),
             is_local=False,
             map_a=_NOTHING,
@@ -196,8 +198,8 @@ class ColourPass:
             encoding=straight,
         )
         self._run(small, seen, 0, first)
-        linear = linear_curve(seen / 255.0).astype(np.float32)
-        value = display_curve((linear @ stages.luminance).astype(np.float64)).astype(np.float32)
+        linear = linear_curve(np.arange(256) / 255.0).astype(np.float32)[seen]
+        value = display_curve(linear @ stages.luminance).astype(np.float32)
         size = (2 * _MAP_RADIUS + 1, 2 * _MAP_RADIUS + 1)
 
         def mean(array: NDArray[Any]) -> NDArray[Any]:

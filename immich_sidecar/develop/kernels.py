@@ -101,25 +101,15 @@ def colour_codes(pixels: Any, tables: Any, first_row: int, stages: Any, out: Any
     `pixels` (rows, width, 3) uint8 or uint16, rows of the picture from `first_row` on; `tables` (3, levels) code
     value to linear light; `out` like `pixels`, uint8 or uint16; may be the same array.
     """
-    red = np.empty(_PIECE, np.float32)
-    green = np.empty(_PIECE, np.float32)
-    blue = np.empty(_PIECE, np.float32)
-    work = np.empty((7, _PIECE), np.float32)
-    places = np.empty((3, _PIECE), np.int32)
-    around = np.empty((6, pixels.shape[1] if stages.is_local else 1), np.float32)
-    held = np.full(2, -1)
     width = pixels.shape[1]
+    light, around, held = np.empty((3, width), np.float32), _surroundings(width, stages), np.full(2, -1)
     for y in range(pixels.shape[0]):
-        _prepare_row(first_row + y, stages, around, held)
-        for x0 in range(0, width, _PIECE):
-            n = min(_PIECE, width - x0)
-            row = pixels[y, x0 : x0 + n]
-            for i in range(n):
-                red[i] = tables[0, row[i, 0]]
-                green[i] = tables[1, row[i, 1]]
-                blue[i] = tables[2, row[i, 2]]
-            _back_half(red[:n], green[:n], blue[:n], x0, first_row + y, stages, work, places, around)
-            _encode(red[:n], green[:n], blue[:n], stages.encoding, places, out[y, x0 : x0 + n])
+        row = pixels[y]
+        for i in range(width):
+            light[0, i] = tables[0, row[i, 0]]
+            light[1, i] = tables[1, row[i, 1]]
+            light[2, i] = tables[2, row[i, 2]]
+        _colour_row(light, first_row + y, stages, around, held, out[y])
 
 
 @_compiled
@@ -129,25 +119,15 @@ def colour_light(pixels: Any, scale: Any, first_row: int, stages: Any, out: Any)
     `pixels` (rows, width, 3) of any number type, rows of the picture from `first_row` on, which times `scale`
     (float32) are linear light; `out` like `pixels`, uint8 or uint16.
     """
-    red = np.empty(_PIECE, np.float32)
-    green = np.empty(_PIECE, np.float32)
-    blue = np.empty(_PIECE, np.float32)
-    work = np.empty((7, _PIECE), np.float32)
-    places = np.empty((3, _PIECE), np.int32)
-    around = np.empty((6, pixels.shape[1] if stages.is_local else 1), np.float32)
-    held = np.full(2, -1)
     width = pixels.shape[1]
+    light, around, held = np.empty((3, width), np.float32), _surroundings(width, stages), np.full(2, -1)
     for y in range(pixels.shape[0]):
-        _prepare_row(first_row + y, stages, around, held)
-        for x0 in range(0, width, _PIECE):
-            n = min(_PIECE, width - x0)
-            row = pixels[y, x0 : x0 + n]
-            for i in range(n):
-                red[i] = np.float32(row[i, 0]) * scale
-                green[i] = np.float32(row[i, 1]) * scale
-                blue[i] = np.float32(row[i, 2]) * scale
-            _back_half(red[:n], green[:n], blue[:n], x0, first_row + y, stages, work, places, around)
-            _encode(red[:n], green[:n], blue[:n], stages.encoding, places, out[y, x0 : x0 + n])
+        row = pixels[y]
+        for i in range(width):
+            light[0, i] = np.float32(row[i, 0]) * scale
+            light[1, i] = np.float32(row[i, 1]) * scale
+            light[2, i] = np.float32(row[i, 2]) * scale
+        _colour_row(light, first_row + y, stages, around, held, out[y])
 
 
 @_compiled
@@ -156,46 +136,57 @@ def colour_planes(planes: Any, first_row: int, stages: Any, out: Any) -> None:
 
     `planes` (3, rows, width) float32, rows of the picture from `first_row` on; `out` (rows, width, 3) uint8.
     """
-    red = np.empty(_PIECE, np.float32)
-    green = np.empty(_PIECE, np.float32)
-    blue = np.empty(_PIECE, np.float32)
-    work = np.empty((7, _PIECE), np.float32)
-    places = np.empty((3, _PIECE), np.int32)
-    around = np.empty((6, planes.shape[2] if stages.is_local else 1), np.float32)
-    held = np.full(2, -1)
     width = planes.shape[2]
+    light, around, held = np.empty((3, width), np.float32), _surroundings(width, stages), np.full(2, -1)
     for y in range(planes.shape[1]):
-        _prepare_row(first_row + y, stages, around, held)
-        for x0 in range(0, width, _PIECE):
-            n = min(_PIECE, width - x0)
-            red[:n] = planes[0, y, x0 : x0 + n]
-            green[:n] = planes[1, y, x0 : x0 + n]
-            blue[:n] = planes[2, y, x0 : x0 + n]
-            _back_half(red[:n], green[:n], blue[:n], x0, first_row + y, stages, work, places, around)
-            _encode(red[:n], green[:n], blue[:n], stages.encoding, places, out[y, x0 : x0 + n])
+        light[:] = planes[:, y]
+        _colour_row(light, first_row + y, stages, around, held, out[y])
 
 
 @_compiled
-def _back_half(
-    red: Any, green: Any, blue: Any, x0: int, y: int, stages: Any, work: Any, places: Any, around: Any
-) -> None:
-    """Everything between linear light of the file and linear light of the result, on one piece of a row."""
-    if stages.has_falloff:
-        _brighten_corners(red, green, blue, x0, y, stages.falloff, stages.falloff_map, work, places)
-    if stages.has_before:
-        _mix(red, green, blue, stages.before)
-    if stages.has_balance:
-        _balance(red, green, blue, stages.balance, np.float32(_ONE / np.float32(stages.top)))
-    if stages.is_local:
-        _local_tone(red, green, blue, x0, stages, work, places, around)
-    elif stages.has_first:
-        _tone(red, green, blue, stages, work, places)
-    if stages.has_saturation:
-        _saturate(red, green, blue, stages, work)
-    if stages.is_monochrome:
-        _to_grey(red, green, blue, stages, work, places)
-    if stages.has_lut:
-        _look_up(red, green, blue, stages)
+def _colour_row(light: Any, y: int, stages: Any, around: Any, held: Any, out: Any) -> None:
+    """Everything between linear light of the file (3, width), which is overwritten, and a row of code values.
+
+    `stages` is taken apart here, once a row, because handing all of its arrays on for each piece takes a tenth of the
+    whole time.
+    """
+    work, places = np.empty((6, _PIECE), np.float32), np.empty((3, _PIECE), np.int32)
+    is_local, has_first, has_second = stages.is_local, stages.has_first, stages.has_second
+    first, second, display, gains = stages.first, stages.second, stages.display, stages.gains
+    luminance, encoding = stages.luminance, stages.encoding
+    scale, is_deep = np.float32(_ONE / np.float32(stages.top)), encoding.itemsize == 4
+    if is_local:
+        _prepare_row(y, stages.map_a, stages.map_b, stages.height, around, held)
+    for x0 in range(0, light.shape[1], _PIECE):
+        n = min(_PIECE, light.shape[1] - x0)
+        red, green, blue = light[0, x0 : x0 + n], light[1, x0 : x0 + n], light[2, x0 : x0 + n]
+        if stages.has_falloff:
+            _brighten_corners(red, green, blue, x0, y, stages.falloff, stages.falloff_map, work, places)
+        if stages.has_before:
+            _mix(red, green, blue, stages.before)
+        if stages.has_balance:
+            _balance(red, green, blue, stages.balance, scale)
+        if is_local or has_first:
+            _spread(red, green, blue, scale, work)
+        if has_first:
+            _through_table(work[2, :n], first, places[0], work[4], is_deep)
+            _through_table(work[3, :n], first, places[0], work[4], is_deep)
+        if is_local:
+            map_a, map_b = around[0, x0 : x0 + n], around[1, x0 : x0 + n]
+            _by_surroundings(red, green, blue, luminance, display, gains, map_a, map_b, work, places[0])
+            if has_second:
+                _through_table(work[2, :n], second, places[0], work[4], is_deep)
+                _through_table(work[3, :n], second, places[0], work[4], is_deep)
+        if is_local or has_first:
+            _between(red, green, blue, work)
+        if stages.has_saturation:
+            saturation, vibrance = np.float32(stages.saturation), np.float32(stages.vibrance)
+            _saturate(red, green, blue, stages.to_cones, stages.from_cones, saturation, vibrance, work)
+        if stages.is_monochrome:
+            _to_grey(red, green, blue, stages.weights, stages.toning, np.float32(stages.grey_amount), work, places)
+        if stages.has_lut:
+            _look_up(red, green, blue, stages)
+        _encode(red, green, blue, encoding, places, out[x0 : x0 + n])
 
 
 @_compiled
@@ -266,10 +257,6 @@ def _mix(red: Any, green: Any, blue: Any, m: Any) -> None:
 
 @_compiled
 def _balance(red: Any, green: Any, blue: Any, m: Any, scale: Any) -> None:
-    if max(_largest(red), _largest(green), _largest(blue)) * scale <= np.float32(0.9):
-        # What follows is for pixels near white.
-        _mix(red, green, blue, m)
-        return
     for i in range(red.shape[0]):
         r, g, b = red[i], green[i], blue[i]
         # White that is clipped stays white: between 0.9 and 1 the change fades out.
@@ -287,16 +274,6 @@ def _balance(red: Any, green: Any, blue: Any, m: Any, scale: Any) -> None:
         red[i] = r3 + keep * (r - r3)
         green[i] = g3 + keep * (g - g3)
         blue[i] = b3 + keep * (b - b3)
-
-
-@_compiled
-def _largest(values: Any) -> Any:
-    """The largest value, or 0 where all are less; as whole numbers, which are in the same order."""
-    bits = values.view(np.int32)
-    largest = np.zeros(1, np.int32)
-    for i in range(bits.shape[0]):
-        largest[0] = max(largest[0], bits[i])
-    return largest.view(np.float32)[0]
 
 
 @_compiled
@@ -327,33 +304,22 @@ def _between(red: Any, green: Any, blue: Any, work: Any) -> None:
 
 
 @_compiled
-def _tone(red: Any, green: Any, blue: Any, stages: Any, work: Any, places: Any) -> None:
-    """One curve for all three channels."""
+def _by_surroundings(
+    red: Any,
+    green: Any,
+    blue: Any,
+    luminance: Any,
+    display: Any,
+    gains: Any,
+    map_a: Any,
+    map_b: Any,
+    work: Any,
+    place: Any,
+) -> None:
+    """A factor that depends on the brightness of the surroundings (shadows and highlights), for the new extremes."""
     n = red.shape[0]
-    is_deep = stages.encoding.itemsize == 4
-    _spread(red, green, blue, np.float32(_ONE / np.float32(stages.top)), work)
-    _through_table(work[2, :n], stages.first, places[0], work[4], is_deep)
-    _through_table(work[3, :n], stages.first, places[0], work[4], is_deep)
-    _between(red, green, blue, work)
-
-
-@_compiled
-def _local_tone(red: Any, green: Any, blue: Any, x0: int, stages: Any, work: Any, places: Any, around: Any) -> None:
-    """A curve, a factor that depends on the brightness of the surroundings (shadows and highlights), another curve.
-
-    All three keep the place of the middle channel between the others, so that only those two go all the way.
-    """
-    n = red.shape[0]
-    is_deep = stages.encoding.itemsize == 4
-    wr, wg, wb = stages.luminance[0], stages.luminance[1], stages.luminance[2]
-    high, low, new_high, new_low = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
-    display, gains = stages.display, stages.gains
-    map_a, map_b = around[0, x0 : x0 + n], around[1, x0 : x0 + n]
-    place, value = places[0], work[5]
-    _spread(red, green, blue, np.float32(_ONE / np.float32(stages.top)), work)
-    if stages.has_first:
-        _through_table(new_high, stages.first, place, work[4], is_deep)
-        _through_table(new_low, stages.first, place, work[4], is_deep)
+    wr, wg, wb = luminance[0], luminance[1], luminance[2]
+    high, low, new_high, new_low, value = work[0, :n], work[1, :n], work[2, :n], work[3, :n], work[5, :n]
     for i in range(n):
         base = low[i]
         slope = (new_high[i] - new_low[i]) / max(high[i] - base, np.float32(1e-9))
@@ -369,22 +335,34 @@ def _local_tone(red: Any, green: Any, blue: Any, x0: int, stages: Any, work: Any
     for i in range(n):
         new_high[i] = min(new_high[i] * value[i], _ONE)
         new_low[i] = min(new_low[i] * value[i], _ONE)
-    if stages.has_second:
-        _through_table(new_high, stages.second, place, work[4], is_deep)
-        _through_table(new_low, stages.second, place, work[4], is_deep)
-    _between(red, green, blue, work)
 
 
 @_compiled
-def _prepare_row(y: int, stages: Any, around: Any, held: Any) -> None:
-    """The maps of the surroundings at a row of the picture, into the first two rows of `around`.
+def _surroundings(width: int, stages: Any) -> Any:
+    """What `_prepare_row` works on: the maps at a row, and the rows of the two maps above and below it.
 
-    The others are the rows of the two maps above and below it, as wide as the picture; `held` says which.
+    Last come, for each column of the picture, the column of the maps to its left and its share of the one after.
     """
     if not stages.is_local:
-        return
-    rows = stages.map_a.shape[0]
-    place = (np.float32(y) + _HALF) * np.float32(rows / stages.height) - _HALF
+        return np.empty((8, 1), np.float32)
+    around = np.empty((8, width), np.float32)
+    columns = stages.map_a.shape[1]
+    step = columns / stages.width
+    for x in range(width):
+        place = min(max((x + 0.5) * step - 0.5, 0.0), columns - 1.0)
+        first = min(int(place), max(columns - 2, 0))
+        around[6, x], around[7, x] = first, place - first
+    return around
+
+
+@_compiled
+def _prepare_row(y: int, map_a: Any, map_b: Any, height: int, around: Any, held: Any) -> None:
+    """The maps of the surroundings at a row of the picture, into the first two rows of `around`.
+
+    `held` says which rows of the maps the next four rows come from.
+    """
+    rows = map_a.shape[0]
+    place = (np.float32(y) + _HALF) * np.float32(rows / height) - _HALF
     place = min(max(place, _ZERO), np.float32(rows - 1))
     first = int(place)
     second = min(first + 1, rows - 1)
@@ -392,10 +370,10 @@ def _prepare_row(y: int, stages: Any, around: Any, held: Any) -> None:
         if held[1] == first:
             around[2:4] = around[4:6]
         else:
-            _widen(stages.map_a[first], stages.width, around[2])
-            _widen(stages.map_b[first], stages.width, around[3])
-        _widen(stages.map_a[second], stages.width, around[4])
-        _widen(stages.map_b[second], stages.width, around[5])
+            _widen(map_a[first], around[6], around[7], around[2])
+            _widen(map_b[first], around[6], around[7], around[3])
+        _widen(map_a[second], around[6], around[7], around[4])
+        _widen(map_b[second], around[6], around[7], around[5])
         held[0], held[1] = first, second
     part = place - np.float32(first)
     for x in range(around.shape[1]):
@@ -404,15 +382,12 @@ def _prepare_row(y: int, stages: Any, around: Any, held: Any) -> None:
 
 
 @_compiled
-def _widen(row: Any, width: int, out: Any) -> None:
+def _widen(row: Any, firsts: Any, parts: Any, out: Any) -> None:
     """A row of a map, interpolated to pixels of the picture."""
-    columns = row.shape[0]
-    step = columns / width
+    after = min(1, row.shape[0] - 1)
     for x in range(out.shape[0]):
-        place = min(max((x + 0.5) * step - 0.5, 0.0), columns - 1.0)
-        first = int(place)
-        second = min(first + 1, columns - 1)
-        out[x] = row[first] + (row[second] - row[first]) * np.float32(place - first)
+        first = np.uint32(firsts[x])
+        out[x] = row[first] + (row[first + np.uint32(after)] - row[first]) * parts[x]
 
 
 @_compiled
@@ -440,10 +415,8 @@ def _brighten_corners(
 
 
 @_compiled
-def _to_grey(red: Any, green: Any, blue: Any, stages: Any, work: Any, places: Any) -> None:
+def _to_grey(red: Any, green: Any, blue: Any, weights: Any, toning: Any, amount: Any, work: Any, places: Any) -> None:
     n = red.shape[0]
-    weights, toning = stages.weights, stages.toning
-    amount = np.float32(stages.grey_amount)
     grey = work[0, :n]
     for i in range(n):
         grey[i] = weights[0] * red[i] + weights[1] * green[i] + weights[2] * blue[i]
@@ -456,7 +429,9 @@ def _to_grey(red: Any, green: Any, blue: Any, stages: Any, work: Any, places: An
 
 
 @_compiled
-def _saturate(red: Any, green: Any, blue: Any, stages: Any, work: Any) -> None:
+def _saturate(
+    red: Any, green: Any, blue: Any, to_cones: Any, back: Any, saturation: Any, vibrance: Any, work: Any
+) -> None:
     """Saturation and vibrance: OKLab chroma times a factor, hue and lightness kept, held inside the space.
 
     With the lightness kept, a factor t of chroma moves the cube root of each cone response away from the lightness
@@ -464,8 +439,6 @@ def _saturate(red: Any, green: Any, blue: Any, stages: Any, work: Any) -> None:
     it ends at the border of the space and no two different colours become one.
     """
     n = red.shape[0]
-    to_cones, back = stages.to_cones, stages.from_cones
-    saturation, vibrance = np.float32(stages.saturation), np.float32(stages.vibrance)
     for i in range(n):
         r, g, b = red[i], green[i], blue[i]
         for k in range(3):

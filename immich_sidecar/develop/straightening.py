@@ -19,7 +19,7 @@ from immich_sidecar.develop.compiled import compiled as _compiled
 #: Places that are so many pixels apart, as a part of a pixel between them, are interpolated with the same weights.
 _SAME = 1.0 / 64.0
 #: Columns and rows of the result that are made at once; what lies between the passes then stays in the cache.
-_COLUMNS, _ROWS = 256, 128
+_COLUMNS, _ROWS = 512, 64
 #: Values that are made at once, even where the last of them are not wanted: loops of a fixed length have no remainder.
 _PIECE = 32
 #: The slope of the cubic at its outer neighbours: of -0.5, -0.65 and -0.75 the one that leaves the least error beside
@@ -49,6 +49,7 @@ def straightened(pixels: NDArray[Any], way: NDArray[np.float64], size: tuple[int
 def _straighten(pixels: Any, way: Any, out: Any) -> None:
     """`straightened`, block by block."""
     channels = pixels.shape[2]
+    lines = out.reshape(out.shape[0], out.shape[1] * channels)
     a, b, tx = way[0, 0], way[0, 1], way[0, 2]
     d, e, ty = way[1, 0], way[1, 1], way[1, 2]
     # Along a row of `pixels`: x of `pixels` = along * x of the result + across * y of `pixels` + start.
@@ -59,6 +60,7 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
     most = int(columns * abs(d) + min(_ROWS, out.shape[0]) * abs(e)) + 8
     between = np.zeros((most, channels * columns + _PIECE), np.float32)
     weights = np.zeros((4, channels * columns + _PIECE), np.float32)
+    block = np.empty((_ROWS, channels * columns + _PIECE), np.float32)
     rows = np.empty(columns, np.int64)
     for y0 in range(0, out.shape[0], _ROWS):
         y1 = min(y0 + _ROWS, out.shape[0])
@@ -69,7 +71,7 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
             first = int(np.floor(low)) - 2
             for y in range(first, int(np.floor(high)) + 4):
                 _along_row(pixels, y, along, across * y + start, x0, x1, source, between[y - first])
-            _along_columns(between, first, d, e, ty, x0, x1, y0, y1, rows, weights, out)
+            _along_columns(between, first, d, e, ty, x0, x1, y0, y1, channels, rows, weights, block, lines)
 
 
 @_compiled
@@ -114,17 +116,15 @@ def _along_columns(
     x1: int,
     y0: int,
     y1: int,
+    channels: int,
     rows: Any,
     weights: Any,
+    block: Any,
     out: Any,
 ) -> None:
     """A block of the result from what the first pass left, whose first row is row `first` of the picture."""
-    channels = out.shape[2]
-    top = np.float32(255.0 if out.itemsize == 1 else 65535.0)
-    zero = np.float32(0.0)
+    zero, top = np.float32(0.0), np.float32(255.0 if out.itemsize == 1 else 65535.0)
     width = x1 - x0
-    ends = np.empty(width, np.int64)
-    line = np.empty(width * channels + _PIECE, np.float32)
     drift = abs(e - 1.0)
     run = y1 - y0 if drift * (y1 - y0) <= _SAME else max(1, int(_SAME / drift))
     for y in range(y0, y1, run):
@@ -137,31 +137,32 @@ def _along_columns(
             w0, w1, w2, w3 = _weights(place - whole)
             for k in range((x - x0) * channels, (x - x0 + 1) * channels):
                 weights[0, k], weights[1, k], weights[2, k], weights[3, k] = w0, w1, w2, w3
-        stop = width
-        for x in range(width - 1, -1, -1):
-            stop = x + 1 if x + 1 < width and rows[x + 1] != rows[x] else stop
-            ends[x] = stop
+        begin = 0
+        while begin < width:
+            stop = begin + 1
+            while stop < width and rows[stop] == rows[begin]:
+                stop += 1
+            # What is made too much is made again by the columns that follow.
+            here = begin * channels
+            there = here + ((stop - begin) * channels + _PIECE - 1) // _PIECE * _PIECE
+            _interpolate(between, rows[begin], weights, here, there, end - y, block)
+            begin = stop
         for row in range(y, end):
-            begin = 0
-            while begin < width:
-                stop = ends[begin]
-                _interpolate(between, rows[begin] + row - y, weights, begin * channels, stop * channels, line)
-                begin = stop
-            there = out[row, x0:x1].reshape(width * channels)
+            line, there = block[row - y], out[row, x0 * channels : x1 * channels]
             for k in range(there.shape[0]):
                 there[k] = np.int32(min(max(line[k], zero), top))
 
 
 @_compiled
-def _interpolate(between: Any, row: int, weights: Any, begin: int, stop: int, line: Any) -> None:
-    """Part of a row of the result, and a half, from four rows below each other."""
-    stop = begin + (stop - begin + _PIECE - 1) // _PIECE * _PIECE
+def _interpolate(between: Any, first: int, weights: Any, begin: int, stop: int, count: int, out: Any) -> None:
+    """Columns of some rows of the result, and a half: the first row from four rows of `between` from `first` on."""
     w0, w1, w2, w3 = weights[0, begin:stop], weights[1, begin:stop], weights[2, begin:stop], weights[3, begin:stop]
-    one, two = between[row, begin:stop], between[row + 1, begin:stop]
-    three, four = between[row + 2, begin:stop], between[row + 3, begin:stop]
-    there = line[begin:stop]
-    for k in range(there.shape[0]):
-        there[k] = (w0[k] * one[k] + w1[k] * two[k]) + (w2[k] * three[k] + (w3[k] * four[k] + np.float32(0.5)))
+    for row in range(count):
+        one, two = between[first + row, begin:stop], between[first + row + 1, begin:stop]
+        three, four = between[first + row + 2, begin:stop], between[first + row + 3, begin:stop]
+        there = out[row, begin:stop]
+        for k in range(there.shape[0]):
+            there[k] = (w0[k] * one[k] + w1[k] * two[k]) + (w2[k] * three[k] + (w3[k] * four[k] + np.float32(0.5)))
 
 
 @_compiled
