@@ -76,7 +76,9 @@ class ColourPass:
         falloff: Falloff | None = None,
         deep: bool = False,
     ) -> None:
-        from immich_sidecar.develop.kernels import GAIN_STEPS, ROOT_STEPS, Stages
+        from immich_sidecar.develop.kernels import Stages
+        from immich_sidecar.develop.local_tone_kernels import GAIN_STEPS
+        from immich_sidecar.develop.table_kernels import ROOT_STEPS
 
         colour, decode = plan.colour, plan.decode
         self._space, self._headroom, self._is_linear = space, headroom, is_linear

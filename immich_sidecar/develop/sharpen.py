@@ -28,7 +28,7 @@ def sharpened(pixels: NDArray[np.uint8], detail: DetailPlan, *, scale: float = 1
     """
     import cv2
 
-    from immich_sidecar.develop.kernels import sharpen_rows
+    from immich_sidecar.develop.sharpen_kernels import sharpen_rows
 
     radius = detail.sharpen_radius * scale
     if not detail.sharpen or radius < _SMALLEST_RADIUS or min(pixels.shape[:2]) < 2:

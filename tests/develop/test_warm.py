@@ -15,19 +15,21 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from immich_sidecar.analysis.analysis import analyse
 from immich_sidecar.develop import engine
+from immich_sidecar.pipeline import tasks
 from immich_sidecar.recipe.recipe import new_recipe
 
 def compiled():
     found = set()
     for name, module in list(sys.modules.items()):
-        if name.startswith("immich_sidecar.develop."):
+        if name.startswith("immich_sidecar."):
             for function in vars(module).values():
                 for signature in getattr(function, "signatures", ()):
                     found.add((function.__name__, str(signature)))
     return found
 
-engine.warm()
+tasks.warm_up()
 before = compiled()
 assert len(before) > 10, "kernels are not found"
 steps = {
@@ -35,6 +37,7 @@ steps = {
     "denoise": {"luma": 10, "chroma": 10}, "sharpen": {"amount": 30},
 }
 for path in map(Path, sys.argv[1:]):
+    analyse(path)
     for format in ("jpeg", "tiff16"):
         recipe = new_recipe("a" * 64, [], steps | {"output": {"format": format}}, at=datetime(2024, 1, 1, tzinfo=UTC))
         engine.develop(path, recipe, path.with_suffix(".out"))
