@@ -3,12 +3,13 @@
 from functools import partial
 from typing import Any
 
-from immich_sidecar.web import api_photos, own_luts, own_presets
+from immich_sidecar.web import api_photos, own_luts, own_presets, tasting
 from immich_sidecar.web.routes import Answer, Body, Route, ref
 
 _get, _post, _put, _delete = (partial(Route, method) for method in ("GET", "POST", "PUT", "DELETE"))
 _PRESET = {200: Answer("The preset as it is now.", "Preset")}
 _LUT = {200: Answer("The LUT as it is now.", "Lut")}
+_TASTE = {200: Answer("What was learned, as it stands now.", "Taste")}
 _GONE = {204: Answer("It is done.", None, ())}
 
 LOOK_ROUTES: tuple[Route, ...] = (
@@ -80,6 +81,16 @@ LOOK_ROUTES: tuple[Route, ...] = (
         "Take a LUT off the list; recipes that name it keep it.",
         _GONE,
     ),
+    _get("/api/taste", "getTaste", tasting.taste_json, "What was learned of your taste.", _TASTE),
+    _put(
+        "/api/taste",
+        "switchTaste",
+        tasting.switch_json,
+        "Use what was learned for new photos, or do not.",
+        _TASTE,
+        body=Body("TasteSwitch"),
+        failures=(400, 422),
+    ),
 )
 
 _TEXT = {"type": "string"}
@@ -113,6 +124,27 @@ _LUT_FIELDS = {
     "created_at": {"type": "string", "format": "date-time"},
 }
 
+_TASTE_FIELDS = {
+    "on": {"type": "boolean", "description": "Whether it is used for new photos."},
+    "decisions": {"type": "integer", "minimum": 0, "description": "Photos that were decided about."},
+    "fewest": {"type": "integer", "minimum": 0, "description": "How many it takes before anything is learned."},
+    "steps": {
+        "type": "array",
+        "description": "Steps of which something is known.",
+        "items": {
+            "type": "object",
+            "properties": {
+                "operation": {"type": "string", "description": "Operation type."},
+                "kept": {"type": "number", "description": "The part of a proposal that you keep on average; 1: all."},
+                "gain": {"type": "number", "description": "How much less wrong that is than the proposal, 0 to 1."},
+            },
+            "required": ["operation", "kept", "gain"],
+            "additionalProperties": False,
+        },
+    },
+    "approval_gain": {"type": "number", "description": "How much better strength tells what you reject, 0 to 1."},
+}
+
 LOOK_SCHEMAS: dict[str, dict[str, Any]] = {
     "PresetCommand": _object(
         {
@@ -141,5 +173,7 @@ LOOK_SCHEMAS: dict[str, dict[str, Any]] = {
     ),
     "Name": _object({"name": _NAME}, ("name",)),
     "Lut": _object(_LUT_FIELDS, tuple(_LUT_FIELDS)),
+    "Taste": _object(_TASTE_FIELDS, tuple(_TASTE_FIELDS)),
+    "TasteSwitch": _object({"on": {"type": "boolean"}}, ("on",)),
     "Luts": _object({"luts": {"type": "array", "items": ref("Lut")}}, ("luts",)),
 }

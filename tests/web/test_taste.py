@@ -53,6 +53,24 @@ async def test_half_strengths_are_learned_shown_and_switched_off(front: Front) -
         assert response.status == 400
 
 
+async def test_programs_read_it_and_switch_it(front: Front) -> None:
+    nothing = {"on": True, "decisions": 0, "fewest": 10, "steps": [], "approval_gain": 0}
+    assert await front.json("GET", "/api/taste") == nothing
+    await decide(front, 11, 0.5)
+    told = await front.json("GET", "/api/taste")
+    (step,) = told["steps"]
+    assert (told["on"], told["decisions"], step["operation"]) == (True, 11, "exposure")
+    assert abs(step["kept"] - 0.5) < 0.1
+    assert 0 < step["gain"] <= 1
+    async with front.client.put("/api/taste", json={"on": False}) as response:
+        assert await response.json() == told | {"on": False}
+    assert ">off<" in await front.page("/account")
+    for wrong in ({}, {"on": 1}, {"on": False, "decisions": 3}, [], "off"):
+        async with front.client.put("/api/taste", json=wrong) as response:
+            assert response.status == 422, wrong
+    assert (await front.json("GET", "/api/taste"))["on"] is False
+
+
 async def test_nothing_is_learned_from_who_takes_suggestions_as_they_are(front: Front) -> None:
     await decide(front, 12, 1.0)
 
