@@ -26,7 +26,7 @@ _NEARLY_EV = 0.25
 #: little darker than most.
 _LITTLE, _LITTLE_EV = 0.7, (0.4, 0.9)
 #: What is burnt out does not come back, so darkening gains less than it seems to.
-_DARKER = 0.85
+_DARKER = 0.7
 #: Room above the brightest light that was seen on the small picture; single pixels are brighter at full size.
 _ROOM = 1.1
 

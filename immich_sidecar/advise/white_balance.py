@@ -65,4 +65,7 @@ def _as_meant(analysis: Analysis, warm: float, magenta: float) -> float:
     if warm > abs(magenta):
         # A low sun, lamps, candles: the brightest parts are deep yellow to red.
         kept *= 1 - 0.7 * ramp(exposure.warmth, 0.75, 0.95)
+        # An evening sky: warm where it is light, not over everything.
+        glow = analysis.light.glow if analysis.light is not None else 0.0
+        kept *= 1 - 0.7 * ramp(glow, 0.9, 1.5)
     return kept

@@ -141,6 +141,16 @@ def test_casts_over_everything_are_taken_away(tmp_path: Path, cast: tuple[float,
     assert distance(rendered(path, analysis, advice), truth) < 0.5 * distance(spoilt, truth)
 
 
+def test_warmth_is_left_to_a_picture_that_is_warm_where_it_is_light(tmp_path: Path) -> None:
+    path = write_jpeg(tmp_path / "cast.jpg", degraded(grey_street(), cast=(1.3, 1.0, 0.7)), exif=full_exif())
+    analysis = analyse(path)
+    assert analysis.light is not None
+    evening = analysis.model_copy(update={"light": analysis.light.model_copy(update={"glow": 1.5})})
+
+    assert "white_balance" in applied(advise(analysis))
+    assert "white_balance" not in applied(advise(evening))
+
+
 def test_visible_noise_is_taken_away(tmp_path: Path) -> None:
     truth = scene(1400, 960)
     noisy = degraded(truth, noise=9, chroma_noise=9)

@@ -75,6 +75,18 @@ def test_missing_light_is_told_in_stops(name: str, ev: float) -> None:
     assert found.ev_confidence > 0.6
 
 
+def test_an_evening_sky_glows_and_a_cast_does_not() -> None:
+    # Orange where it is light, blue where it is dark; and grey things under one warm light.
+    height = np.linspace(0, 1, 300)[:, None, None]
+    sky = height * np.array([0.9, 0.45, 0.12]) + (1 - height) * np.array([0.02, 0.03, 0.06])
+    evening = np.repeat(sky, 400, axis=1).astype(np.float32)
+    grey = np.kron(np.random.default_rng(2).uniform(0.03, 0.7, (15, 20, 1)), np.ones((20, 20, 1)))
+    lit = (grey * np.array([1.3, 1.0, 0.7])).astype(np.float32)
+
+    assert measure_light(evening).glow > 1.5
+    assert measure_light(np.clip(lit, 0, 1)).glow < 0.5
+
+
 def test_features_are_the_same_in_number_and_finite_for_every_picture() -> None:
     sizes = set()
     for shape in ((1, 1), (3, 500), (17, 23), (400, 300)):

@@ -1,8 +1,8 @@
 """Train the estimator of light on photos that are spoilt by known amounts.
 
-Run ``python -m tests.benchmarks.train_light FOLDER [--samples FILE] [--out FILE] [--judge NAMES]`` (about ten
-minutes on one core, nearly all of them for the samples, which ``--samples`` keeps). FOLDER holds one folder of photos
-per source; `docs/judgement.md` names the sources that the shipped weights were made from, and their licences. Photos
+Run ``python -m tests.benchmarks.train_light FOLDER [--samples FILE] [--out FILE] [--judge NAMES]`` (a second a photo
+for the samples, which ``--samples`` keeps, and ten minutes for the networks). FOLDER holds one folder of photos per
+source; `docs/judgement.md` names the sources that the shipped weights were made from, and their licences. Photos
 of a folder whose name begins with `unseen`, or with one of NAMES (with commas between), are never trained on: they
 only judge.
 
@@ -41,8 +41,13 @@ Array = NDArray[np.float32]
 EDGE, TRIED = 512, 40
 #: Random samples of each photo, of those that only judge, and samples that nothing is done to; folds; networks.
 RANDOM, JUDGING, CLEAN, FOLDS, NETWORKS = 16, 12, 2, 5, 5
+#: Hidden units of a layer, of the networks for colour and of those for brightness.
+HIDDEN = (128, 128)
 #: Sources of pictures that were chosen or edited for their mood: learnt from, but no measure of what is usual.
-ARTFUL = ("budgie", "elementary", "mate", "plasma", "popos")
+ARTFUL = (
+    *("bolts", "budgie", "codec", "commons", "elementary", "hawaii", "hugo", "mate", "pexels", "plasma", "popos"),
+    *("ubuntu", "unsplash"),
+)
 #: Part of a file's name that says: no photo of the world, or one whose colours are an artist's alone.
 NOT_PHOTOS = (
     *("valley-midnight", "waves-midnight", "abstract-spiral", "saturnian", "spacex-81773", "tony-webster"),
@@ -166,7 +171,7 @@ def targets(damage: Array) -> Array:
 
 
 def train_network(
-    x: Array, y: Array, weight: Array, *, seed: int, drop: float, hidden: int = 24, epochs: int = 60
+    x: Array, y: Array, weight: Array, *, seed: int, hidden: int, drop: float = 0.1, epochs: int = 40
 ) -> list[Array]:
     """One network of two hidden layers (tanh), by Adam with decoupled decay; it tells means and log deviations."""
     random = np.random.default_rng(seed)
@@ -176,7 +181,7 @@ def train_network(
     for i, (a, b) in enumerate(sizes):
         p += [random.normal(0, (0.3 if i == 2 else 1.0) / np.sqrt(a), (a, b)).astype(np.float32), np.zeros(b, "f4")]
     first, second = [0 * q for q in p], [0 * q for q in p]
-    batch, rate, decay = 128, 6e-3, 0.1
+    batch, rate, decay = 256, 4e-3, 0.1
     steps, step = epochs * (count // batch), 0
     for _ in range(epochs):
         order = random.permutation(count)
@@ -212,10 +217,12 @@ def train(samples: Samples, rows: NDArray[np.bool_], *, seed: int) -> light.Weig
     mean, deviation = samples.features[rows].mean(axis=0), samples.features[rows].std(axis=0) + 1e-3
     x = light.standardised(samples.features, mean, deviation)
     networks = range(NETWORKS)
-    colour = [train_network(x[rows], y[rows, :2], weight[rows], seed=seed + i, drop=0.3) for i in networks]
+    colour = [train_network(x[rows], y[rows, :2], weight[rows], seed=seed + i, hidden=HIDDEN[0]) for i in networks]
     linear, seen = _linear(x[:, samples.brightness], y[:, 2:], weight, rows)
     rest = y[:, 2:] - seen[:, -1:] / 2
-    bright = [train_network(seen[rows], rest[rows], weight[rows], seed=seed + 50 + i, drop=0.15) for i in networks]
+    bright = [
+        train_network(seen[rows], rest[rows], weight[rows], seed=seed + 50 + i, hidden=HIDDEN[1]) for i in networks
+    ]
     return light.Weights(
         mean=mean.astype(np.float32),
         deviation=deviation.astype(np.float32),

@@ -21,6 +21,8 @@ Array = NDArray[np.float32]
 WEIGHTS = Path(__file__).with_name("light.npz")
 #: Deviations from its mean at which a feature is held.
 _MOST_DEVIATIONS = 4.0
+#: What sunlight beside the shade of a blue sky is warmer by.
+_USUAL_GLOW = 0.1
 
 
 class Light(BaseModel):
@@ -39,6 +41,9 @@ class Light(BaseModel):
     ev: float
     #: Deviation of it.
     ev_deviation: float
+    #: By how many stops (red against blue, see `_glow`) the light parts are warmer than what lies over everything; 0 in
+    #: analyses that were stored before it was measured.
+    glow: float = 0.0
     #: Probability 0..1 that taking the colour, and the brightness, away makes the picture better.
     colour_confidence: float
     ev_confidence: float
@@ -79,11 +84,25 @@ def measure_light(linear: NDArray[np.float32]) -> Light:
         colour=(round(red, 3), round(blue, 3)),
         colour_deviation=(round(red_deviation, 3), round(blue_deviation, 3)),
         variety=round(float(np.hypot(*features["deviation"])), 3),
+        glow=round(_glow(features, red, blue), 3),
         ev=round(ev, 3),
         ev_deviation=round(ev_deviation, 3),
         colour_confidence=round(float(colour_sure[0]), 3),
         ev_confidence=round(float(ev_sure[0]), 3),
     )
+
+
+def _glow(features: dict[str, NDArray[np.float64]], red: float, blue: float) -> float:
+    """How much warmer the brightest parts are than the light that was told, or the lighter parts than the shadows.
+
+    A cast lies over everything alike; a low sun, an evening sky and lamps are warm where it is bright.
+    """
+    shadows, _, *lights = (_warm(*pair) for pair in features["zones"].reshape(-1, 2))
+    return max(_warm(*features["plateau_colour"]) - _warm(red, blue), max(lights) - shadows - _USUAL_GLOW)
+
+
+def _warm(red: float, blue: float) -> float:
+    return float(red - blue) / 2**0.5
 
 
 def standardised(features: Array, mean: Array, deviation: Array) -> Array:
@@ -134,7 +153,11 @@ def _logistic(value: Array) -> Array:
 
 def save(weights: Weights, path: Path) -> None:
     """Write weights."""
-    layers = {f"{name}_{i}": layer for name in ("colour", "ev") for i, layer in enumerate(getattr(weights, name))}
+    layers = {
+        f"{name}_{i}": layer.astype(np.float16)
+        for name in ("colour", "ev")
+        for i, layer in enumerate(getattr(weights, name))
+    }
     flat = {name: value for name, value in weights._asdict().items() if name not in {"colour", "ev"}}
     np.savez_compressed(path, **flat, **layers)
 
@@ -147,8 +170,8 @@ def _weights() -> Weights:
             deviation=stored["deviation"],
             brightness=stored["brightness"],
             linear=stored["linear"],
-            colour=tuple(stored[f"colour_{i}"] for i in range(6)),
-            ev=tuple(stored[f"ev_{i}"] for i in range(6)),
+            colour=tuple(stored[f"colour_{i}"].astype(np.float32) for i in range(6)),
+            ev=tuple(stored[f"ev_{i}"].astype(np.float32) for i in range(6)),
             colour_sure=stored["colour_sure"],
             ev_sure=stored["ev_sure"],
         )
