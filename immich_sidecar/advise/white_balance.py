@@ -10,7 +10,8 @@ import math
 from immich_sidecar.advise.faces import face_light, guarded
 from immich_sidecar.advise.suggestion import Suggestion, ramp
 from immich_sidecar.analysis.analysis import Analysis
-from immich_sidecar.analysis.measure.exposure import LUMINANCE
+from immich_sidecar.analysis.measure.exposure import LUMINANCE, Exposure
+from immich_sidecar.analysis.measure.light import Light
 
 #: A smaller cast, in stops of red/green and blue/green, is not worth a step.
 LEAST = 0.12
@@ -34,7 +35,7 @@ def suggest(analysis: Analysis) -> Suggestion | None:
         return None
     # Along the line of daylights (warm is positive) and across it (magenta is positive).
     warm, magenta = (red - blue) / math.sqrt(2), (red + blue) / math.sqrt(2)
-    sure = light.colour_confidence * _as_meant(analysis, warm, magenta)
+    sure = light.colour_confidence * _as_meant(analysis.exposure, light, warm, magenta)
     if sure < _WORTH_OFFERING:
         return None
     is_across = abs(magenta) > abs(warm)
@@ -55,9 +56,8 @@ def gains(red: float, blue: float) -> tuple[float, float, float]:
     return raised[0] / grey, raised[1] / grey, raised[2] / grey
 
 
-def _as_meant(analysis: Analysis, warm: float, magenta: float) -> float:
+def _as_meant(exposure: Exposure, light: Light, warm: float, magenta: float) -> float:
     """What remains of the confidence where light of that kind is usual: 1 where it is not."""
-    exposure = analysis.exposure
     # Night, a stage: most of the frame is dark against its brightest parts.
     kept = ramp(exposure.darkness, 0.6, 0.4)
     # Where hardly anything is pale, the scene itself may be of one colour: a lit screen, a stage, a painted wall.
@@ -66,6 +66,5 @@ def _as_meant(analysis: Analysis, warm: float, magenta: float) -> float:
         # A low sun, lamps, candles: the brightest parts are deep yellow to red.
         kept *= 1 - 0.7 * ramp(exposure.warmth, 0.75, 0.95)
         # An evening sky: warm where it is light, not over everything.
-        glow = analysis.light.glow if analysis.light is not None else 0.0
-        kept *= 1 - 0.7 * ramp(glow, 0.9, 1.5)
+        kept *= 1 - 0.7 * ramp(light.glow, 0.9, 1.5)
     return kept

@@ -1,7 +1,7 @@
 """Shrinking by averaging: each pixel is the mean of what it covers.
 
-What OpenCV calls INTER_AREA, three times faster where the factor is no whole number: rows are averaged first, whole
-ones at a time, for which compilers make vector instructions, and columns of the few rows that are left then.
+What OpenCV calls INTER_AREA, two to four times faster where the factor is no whole number: rows are averaged first,
+whole ones at a time, for which compilers make vector instructions, and columns of the few rows that are left then.
 """
 
 from typing import Any

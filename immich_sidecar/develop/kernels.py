@@ -138,8 +138,7 @@ def colour_planes(planes: Any, first_row: int, stages: Any, out: Any) -> None:
 def colour_row(light: Any, y: int, stages: Any, around: Any, held: Any, out: Any) -> None:
     """Everything between linear light of the file (3, width), which is overwritten, and a row of code values.
 
-    `stages` is taken apart here, once a row, because handing all of its arrays on for each piece takes a tenth of the
-    whole time.
+    `stages` is taken apart here, once a row, because handing all of its arrays on takes half a microsecond a call.
     """
     work, places = np.empty((6, _PIECE), np.float32), np.empty((3, _PIECE), np.int32)
     is_local, has_first, has_second = stages.is_local, stages.has_first, stages.has_second

@@ -131,16 +131,14 @@ _TASTE_FIELDS = {
     "steps": {
         "type": "array",
         "description": "Steps of which something is known.",
-        "items": {
-            "type": "object",
-            "properties": {
+        "items": _object(
+            {
                 "operation": {"type": "string", "description": "Operation type."},
                 "kept": {"type": "number", "description": "The part of a proposal that you keep on average; 1: all."},
                 "gain": {"type": "number", "description": "How much less wrong that is than the proposal, 0 to 1."},
             },
-            "required": ["operation", "kept", "gain"],
-            "additionalProperties": False,
-        },
+            ("operation", "kept", "gain"),
+        ),
     },
     "approval_gain": {"type": "number", "description": "How much better strength tells what you reject, 0 to 1."},
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from immich_sidecar.advise.taste import FEWEST, Taste
+from immich_sidecar.advise.taste import FEWEST, StepTaste, Taste
 from immich_sidecar.errors import InvalidParameterError
 from immich_sidecar.pipeline import tasting
 from immich_sidecar.web.context import context_of, json_body, link, owner_of
@@ -29,11 +29,7 @@ class TasteShown:
 async def shown(request: web.Request) -> TasteShown:
     """What is known of the taste of the request's owner."""
     taste, is_on = await _known(request)
-    steps = tuple(
-        (operation(name), round(100 * step.mean), round(100 * step.gain))
-        for name, step in taste.steps.items()
-        if step.gain > 0
-    )
+    steps = tuple((operation(name), round(100 * step.mean), round(100 * step.gain)) for name, step in _learned(taste))
     return TasteShown(is_on, taste.decisions, FEWEST, steps, round(100 * taste.approval_gain))
 
 
@@ -41,9 +37,7 @@ async def taste_json(request: web.Request) -> web.Response:
     """The same for programs."""
     taste, is_on = await _known(request)
     steps = [
-        {"operation": name, "kept": round(step.mean, 3), "gain": round(step.gain, 3)}
-        for name, step in taste.steps.items()
-        if step.gain > 0
+        {"operation": name, "kept": round(step.mean, 3), "gain": round(step.gain, 3)} for name, step in _learned(taste)
     ]
     gain = round(taste.approval_gain, 3)
     told = {"on": is_on, "decisions": taste.decisions, "fewest": FEWEST, "steps": steps, "approval_gain": gain}
@@ -66,6 +60,11 @@ async def _known(request: web.Request) -> tuple[Taste, bool]:
     taste = await tasting.taste_of(database, owner)
     async with database.reading() as session:
         return taste, not await tasting.is_off(session, owner)
+
+
+def _learned(taste: Taste) -> list[tuple[str, StepTaste]]:
+    """The steps of which something is known, by operation type."""
+    return [(name, step) for name, step in taste.steps.items() if step.gain > 0]
 
 
 async def choose(request: web.Request) -> web.StreamResponse:

@@ -41,8 +41,8 @@ Array = NDArray[np.float32]
 EDGE, TRIED = 512, 40
 #: Random samples of each photo, of those that only judge, and samples that nothing is done to; folds; networks.
 RANDOM, JUDGING, CLEAN, FOLDS, NETWORKS = 16, 12, 2, 5, 5
-#: Hidden units of a layer, of the networks for colour and of those for brightness.
-HIDDEN = (128, 128)
+#: Hidden units of a layer, and part of the features that is hidden while networks learn.
+HIDDEN, DROPPED = 128, 0.1
 #: Sources of pictures that were chosen or edited for their mood: learnt from, but no measure of what is usual.
 ARTFUL = (
     *("bolts", "budgie", "codec", "commons", "elementary", "hawaii", "hugo", "mate", "pexels", "plasma", "popos"),
@@ -170,24 +170,22 @@ def targets(damage: Array) -> Array:
     return np.stack([damage[:, 0] - damage[:, 1], damage[:, 2] - damage[:, 1], ev], axis=1).astype(np.float32)
 
 
-def train_network(
-    x: Array, y: Array, weight: Array, *, seed: int, hidden: int, drop: float = 0.1, epochs: int = 40
-) -> list[Array]:
+def train_network(x: Array, y: Array, weight: Array, *, seed: int) -> list[Array]:
     """One network of two hidden layers (tanh), by Adam with decoupled decay; it tells means and log deviations."""
     random = np.random.default_rng(seed)
     count, width, out = x.shape[0], x.shape[1], y.shape[1]
-    sizes = ((width, hidden), (hidden, hidden), (hidden, 2 * out))
+    sizes = ((width, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2 * out))
     p: list[Any] = []
     for i, (a, b) in enumerate(sizes):
         p += [random.normal(0, (0.3 if i == 2 else 1.0) / np.sqrt(a), (a, b)).astype(np.float32), np.zeros(b, "f4")]
     first, second = [0 * q for q in p], [0 * q for q in p]
-    batch, rate, decay = 256, 4e-3, 0.1
+    epochs, batch, rate, decay = 40, 256, 4e-3, 0.1
     steps, step = epochs * (count // batch), 0
     for _ in range(epochs):
         order = random.permutation(count)
         for start in range(0, count - batch + 1, batch):
             at = order[start : start + batch]
-            kept = (random.random((batch, width)) > drop) / (1 - drop)
+            kept = (random.random((batch, width)) > DROPPED) / (1 - DROPPED)
             seen = (x[at] * kept).astype(np.float32)
             h1 = np.tanh(seen @ p[0] + p[1])
             h2 = np.tanh(h1 @ p[2] + p[3])
@@ -217,12 +215,10 @@ def train(samples: Samples, rows: NDArray[np.bool_], *, seed: int) -> light.Weig
     mean, deviation = samples.features[rows].mean(axis=0), samples.features[rows].std(axis=0) + 1e-3
     x = light.standardised(samples.features, mean, deviation)
     networks = range(NETWORKS)
-    colour = [train_network(x[rows], y[rows, :2], weight[rows], seed=seed + i, hidden=HIDDEN[0]) for i in networks]
+    colour = [train_network(x[rows], y[rows, :2], weight[rows], seed=seed + i) for i in networks]
     linear, seen = _linear(x[:, samples.brightness], y[:, 2:], weight, rows)
     rest = y[:, 2:] - seen[:, -1:] / 2
-    bright = [
-        train_network(seen[rows], rest[rows], weight[rows], seed=seed + 50 + i, hidden=HIDDEN[1]) for i in networks
-    ]
+    bright = [train_network(seen[rows], rest[rows], weight[rows], seed=seed + 50 + i) for i in networks]
     return light.Weights(
         mean=mean.astype(np.float32),
         deviation=deviation.astype(np.float32),

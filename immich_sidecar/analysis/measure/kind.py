@@ -89,10 +89,10 @@ def _is_page(display: NDArray[np.uint8]) -> bool:
     colour = largest - smallest
     # Paper: what remains when fine dark strokes are closed.
     paper = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
-    strokes = paper.astype(np.int16) - grey > 28
     bright = paper > max(120, int(percentile(paper, 90)) - 45)
     if float(bright.mean()) <= 0.7 or float((colour < 42).mean()) <= 0.85:
         return False
+    strokes = paper.astype(np.int16) - grey > 28
     inked = float(strokes.mean())
     # Lines of writing are many and small; a fence or branches against the sky are few and long.
     count, _, stats, _ = cv2.connectedComponentsWithStats(strokes.astype(np.uint8), connectivity=8)

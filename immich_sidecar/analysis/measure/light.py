@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 WEIGHTS = Path(__file__).with_name("light.npz")
 #: Deviations from its mean at which a feature is held.
 _MOST_DEVIATIONS = 4.0
-#: What sunlight beside the shade of a blue sky is warmer by.
+#: By so much more lights may be warmer than shadows: the sun is, beside the shade of a blue sky.
 _USUAL_GLOW = 0.1
 
 
