@@ -11,6 +11,7 @@ from immich_sidecar.develop.bayer import Mosaic
 from immich_sidecar.develop.curves import (
     black_white_contrast,
     display_curve,
+    exposure_numbers,
     linear_curve,
     local_gain,
     scene_to_display,
@@ -25,6 +26,8 @@ from immich_sidecar.recipe.plan import ColourPlan, LutPlan, Plan
 #: Longer side of the map from which `shadows` and `highlights` learn the surroundings of a pixel; the radius
 #: of those in its pixels; and how much a surface may vary (display scale, squared) and still be smoothed.
 MAP_EDGE, _MAP_RADIUS, _MAP_VARIANCE = 512, 20, 0.01
+#: Rows of linear light that are laid out as planes at a time: they stay in the cache.
+_ROWS = 16
 _NOTHING = np.zeros((1, 1), np.float32)
 
 
@@ -89,9 +92,9 @@ class ColourPass:
         curve = scene_to_display(light * headroom, colour.ev, to_picture, headroom, colour.brightest)
         if not is_local:
             curve = black_white_contrast(curve, colour)
+        # What is a formula need not be looked up.
+        is_formula = is_local and not is_linear
         second = black_white_contrast(light, colour)
-        codes = np.linspace(0.0, 65535.0 if deep else 255.0, len(space.curves[0]))
-        encoding = np.stack([np.interp(light, one, codes) for one in space.curves])
         matrix = balance_in(space, colour, plan.decode.colour_matrix if plan.decode else None)
         to_cones, from_cones = oklab_matrices(space)
         grey = colour.monochrome
@@ -109,8 +112,10 @@ class ColourPass:
             has_balance=matrix is not None,
             balance=same if matrix is None else matrix.astype(np.float32),
             top=float(headroom),
+            has_exposure=is_formula and colour.ev != 0.0,
+            exposure=np.array(exposure_numbers(colour.ev, colour.brightest), np.float32),
             # The last value is for interpolation alone. What comes after a curve wants light between 0 and 1.
-            has_first=bool(is_linear or changes_colour or np.abs(curve - light)[:-1].max() > 0.0),
+            has_first=not is_formula and bool(is_linear or changes_colour or np.abs(curve - light)[:-1].max() > 0.0),
             first=curve.astype(np.float32),
             is_local=False,
             map_a=_NOTHING,
@@ -130,12 +135,13 @@ class ColourPass:
             grey_amount=1.0 if grey is None else grey.amount,
             toning=_NOTHING if grey is None else toned_greys(space, grey, light[:-1]),
             has_lut=lut is not None and lut.strength > 0.0,
-            lut=_NOTHING.reshape(1, 1, 1, 1) if lut is None else _table(lut),
+            lut=_NOTHING[0] if lut is None else _table(lut),
+            lut_points=0 if lut is None else lut.size,
             lut_strength=0.0 if lut is None else lut.strength,
             to_srgb=space.to_srgb.astype(np.float32),
             from_srgb=np.linalg.inv(space.to_srgb).astype(np.float32),
             undisplay=linear_curve(np.arange(ROOT_STEPS + 1) / (ROOT_STEPS - 1)).astype(np.float32),
-            encoding=encoding.astype(np.float32) if deep else np.round(encoding[:, :-1]).astype(np.uint8),
+            encoding=encoding_table(space, deep=deep),
         )
         if is_local:
             if small is None:
@@ -163,16 +169,26 @@ class ColourPass:
         colour_planes(planes, first_row, self._stages, out)
 
     def _run(self, pixels: NDArray[Any], out: NDArray[Any], first_row: int, stages: Any) -> None:
-        from immich_sidecar.develop.kernels import colour_codes, colour_light
+        from immich_sidecar.develop.kernels import colour_codes, colour_planes, planes_of_codes, planes_of_light
 
-        if self._is_linear:
-            scale = 1.0 if pixels.dtype == np.float32 else self._headroom / 65535.0
-            colour_light(pixels, np.float32(scale), first_row, stages, out)
+        tables = None if self._is_linear else self._decoding(65536 if pixels.dtype == np.uint16 else 256)
+        if tables is not None and pixels.dtype == np.uint8 and out.dtype == np.uint8:
+            colour_codes(pixels, tables, first_row, stages, out)
             return
-        levels = 65536 if pixels.dtype == np.uint16 else 256
+        scale = np.float32(1.0 if pixels.dtype == np.float32 else self._headroom / 65535.0)
+        for first in range(0, len(pixels), _ROWS):
+            rows = pixels[first : first + _ROWS]
+            planes = np.empty((3, *rows.shape[:2]), np.float32)
+            if tables is not None:
+                planes_of_codes(rows, tables, planes)
+            else:
+                planes_of_light(rows, scale, planes)
+            colour_planes(planes, first_row + first, stages, out[first : first + _ROWS])
+
+    def _decoding(self, levels: int) -> NDArray[np.float32]:
         if levels not in self._tables:
             self._tables[levels] = self._space.decoding(levels)
-        colour_codes(pixels, self._tables[levels], first_row, stages, out)
+        return self._tables[levels]
 
     def _surroundings(self, small: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Maps a, b with base = a * display + b: a guided filter of the brightness by itself.
@@ -182,12 +198,14 @@ class ColourPass:
         """
         import cv2
 
+        from immich_sidecar.develop.table_kernels import code_lights
+
         height, width = small.shape[:2]
         stages = self._stages
         to_small = np.diag([stages.width / width, stages.height / height, 1.0])
         # Pixel centres: x of the picture is (x of the small one + 0.5) * ratio - 0.5.
         to_small[:2, 2] = 0.5 * (np.diag(to_small)[:2] - 1.0)
-        straight = np.stack([np.round(stages.display[:-1] * 255.0).astype(np.uint8)] * 3)
+        straight = np.round(display_curve(code_lights()) * 255.0).astype(np.uint8)[np.newaxis]
         seen = np.empty(small.shape, np.uint8)
         first = stages._replace(
             width=width,
@@ -238,7 +256,7 @@ def coloured(
     depth = np.uint16 if deep else np.uint8
     can_stay = deep or pixels.dtype == np.uint8
     if not decoded.is_linear and can_stay and falloff is None and is_neutral(plan.colour):
-        return pixels if pixels.dtype == depth else pixels.astype(np.uint16) * np.uint16(257)
+        return pixels if pixels.dtype == depth else np.multiply(pixels, np.uint16(257), dtype=np.uint16)
     pixels = np.ascontiguousarray(pixels)
     whole = ColourPass(
         plan,
@@ -273,6 +291,18 @@ def _coloured_mosaic(decoded: Decoded, mosaic: Mosaic, plan: Plan, falloff: Fall
     return out
 
 
+def encoding_table(space: ColourSpace, *, deep: bool) -> NDArray[Any]:
+    """What `Stages.encoding` is, for code values of 16 bits or of 8."""
+    from immich_sidecar.develop.table_kernels import ROOT_STEPS, code_lights
+
+    codes = np.linspace(0.0, 65535.0 if deep else 255.0, len(space.curves[0]))
+    # One table for all channels takes a third of the cache.
+    is_same = all(np.array_equal(one, space.curves[0]) for one in space.curves[1:])
+    lights = (np.arange(ROOT_STEPS + 1) / (ROOT_STEPS - 1)) ** 2 if deep else code_lights()
+    values = np.stack([np.interp(lights, one, codes) for one in space.curves[: 1 if is_same else 3]])
+    return values.astype(np.float32) if deep else np.round(values).astype(np.uint8)
+
+
 def needs_small(plan: Plan) -> bool:
     """Whether a `ColourPass` of the plan needs a small picture."""
     return bool(plan.colour.shadows or plan.colour.highlights)
@@ -293,5 +323,7 @@ def _padded(table: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _table(lut: LutPlan) -> NDArray[np.float32]:
-    values = np.frombuffer(lut.values, "<f4").astype(np.float32)
-    return values.reshape(lut.size, lut.size, lut.size, 3)
+    """What `Stages.lut` is."""
+    places = np.zeros((lut.size**3, 4), np.float32)
+    places[:, :3] = np.frombuffer(lut.values, "<f4").reshape(-1, 3)
+    return places.reshape(-1)

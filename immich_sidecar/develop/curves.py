@@ -60,6 +60,18 @@ def exposure_curve(linear: Curve, ev: float, top: float = 1.0, brightest: float 
     return np.asarray(unrolled / gain)
 
 
+def exposure_numbers(ev: float, brightest: float = 1.0) -> tuple[float, float, float]:
+    """`exposure_curve` for light up to 1, as factors before and after a hyperbola of this bend.
+
+    With y = light * before and u = max(y - `KNEE`, 0) / (1 - `KNEE`), light becomes what is left below 1 of
+    (min(y, `KNEE`) + (1 - `KNEE`) * u / (1 + bend * u)) * after.
+    """
+    gain = 2.0 ** abs(ev)
+    last = (gain * brightest - KNEE) / (1.0 - KNEE)
+    bend = 1.0 - 1.0 / last if last > 1.0 else 0.0
+    return (gain, 1.0, bend) if ev > 0 else (1.0, 1.0 / gain, -bend)
+
+
 def tone_curve(linear: Curve, points: tuple[tuple[float, float], ...]) -> Curve:
     """A smooth curve through points that rises wherever they do; beyond them the end values hold.
 

@@ -4,9 +4,10 @@ The cache lies where NUMBA_CACHE_DIR says, else beside this file, else in the us
 of them writable they are compiled anew in each process. Importing this module imports numba: import it where
 pixels are about to be coloured.
 
-A row is worked on in pieces that fit the first-level cache, stage after stage, each a loop that a compiler turns
-into vector instructions; what a plan does not ask for is a stage that is not called. Three front ends read pixels
-(code values, linear light, or planes of it); everything after that is one back half.
+A row is worked on in pieces that fit the first-level cache (see `table_kernels`), stage after stage, each a loop that
+a compiler turns into vector instructions; what a plan does not ask for is a stage that is not called. What most
+pictures are, code values of 8 bits, is read as it lies in memory; everything else comes as planes of linear light, so
+that there are few variants to compile.
 """
 
 from typing import Any, NamedTuple
@@ -14,15 +15,31 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from immich_sidecar.develop.compiled import compiled
-from immich_sidecar.develop.local_tone_kernels import by_surroundings, maps_for_rows, prepare_row
+from immich_sidecar.develop.curves import KNEE
+from immich_sidecar.develop.local_tone_kernels import by_surroundings, maps_for_rows, maps_of_piece, prepare_row
 from immich_sidecar.develop.look_kernels import look_up, to_grey
 from immich_sidecar.develop.saturation_kernels import saturate
-from immich_sidecar.develop.table_kernels import HALF, ONE, ZERO, encode, through_table
+from immich_sidecar.develop.table_kernels import (
+    BLUE,
+    GREEN,
+    HALF,
+    HIGH,
+    LOW,
+    NEW_HIGH,
+    NEW_LOW,
+    ONE,
+    PIECE,
+    RED,
+    W0,
+    ZERO,
+    encode,
+    memory,
+    padded,
+    through_table,
+)
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
 
-#: Pixels of a piece of a row.
-_PIECE = 1024
 #: A channel counts as cut off from here on, in sixteenths of the range of light; wholly at its end.
 _CUT = np.float32(15.0)
 
@@ -46,6 +63,9 @@ class Stages(NamedTuple):
     balance: Any
     #: The end of the range of linear light: sensor saturation is 1.
     top: float
+    #: Exposure where nothing else happens to light before its surroundings are asked: see `exposure_numbers`.
+    has_exposure: bool
+    exposure: Any
     #: Linear light 0..`top` to 0..1, by the root of light: `ROOT_STEPS` values and one more.
     has_first: bool
     first: Any
@@ -72,16 +92,19 @@ class Stages(NamedTuple):
     weights: Any
     grey_amount: float
     toning: Any
-    #: Table of display sRGB to display sRGB, (n, n, n, 3), the last index of a place being red; its strength 0..1; the
-    #: 3x3 matrices to linear sRGB and back.
+    #: Table of display sRGB to display sRGB with so many points on each axis: red, green, blue and a nought for each
+    #: place, laid out flat, places along red being next to each other; its strength 0..1; the 3x3 matrices to linear
+    #: sRGB and back.
     has_lut: bool
     lut: Any
+    lut_points: int
     lut_strength: float
     to_srgb: Any
     from_srgb: Any
     #: Light of display values, evenly, `ROOT_STEPS` values and one more.
     undisplay: Any
-    #: Code values by the root of light: `uint8` (3, `ROOT_STEPS`), or `float32` and one more for 16 bits.
+    #: Code values: `uint8` (channels, `CODE_STEPS`), or for 16 bits `float32` by the root of light, (channels,
+    #: `ROOT_STEPS` and one more). One channel stands for three that are equal.
     encoding: Any
 
 
@@ -89,172 +112,211 @@ class Stages(NamedTuple):
 def colour_codes(pixels: Any, tables: Any, first_row: int, stages: Any, out: Any) -> None:
     """Colour code values.
 
-    `pixels` (rows, width, 3) uint8 or uint16, rows of the picture from `first_row` on; `tables` (3, levels) code
-    value to linear light; `out` like `pixels`, uint8 or uint16; may be the same array.
+    `pixels` (rows, width, 3) uint8, rows of the picture from `first_row` on; `tables` (3, 256) code value to linear
+    light; `out` like `pixels`; may be the same array.
     """
-    width = pixels.shape[1]
-    light, around, held = np.empty((3, width), np.float32), maps_for_rows(width, stages), np.full(2, -1)
+    around, held = maps_for_rows(pixels.shape[1], stages.map_a.shape[1], stages.width), np.full(2, -1)
+    work, places = memory()
     for y in range(pixels.shape[0]):
-        row = pixels[y]
-        for i in range(width):
-            light[0, i] = tables[0, row[i, 0]]
-            light[1, i] = tables[1, row[i, 1]]
-            light[2, i] = tables[2, row[i, 2]]
-        colour_row(light, first_row + y, stages, around, held, out[y])
-
-
-@compiled
-def colour_light(pixels: Any, scale: Any, first_row: int, stages: Any, out: Any) -> None:
-    """Colour linear light.
-
-    `pixels` (rows, width, 3) of any number type, rows of the picture from `first_row` on, which times `scale`
-    (float32) are linear light; `out` like `pixels`, uint8 or uint16.
-    """
-    width = pixels.shape[1]
-    light, around, held = np.empty((3, width), np.float32), maps_for_rows(width, stages), np.full(2, -1)
-    for y in range(pixels.shape[0]):
-        row = pixels[y]
-        for i in range(width):
-            light[0, i] = np.float32(row[i, 0]) * scale
-            light[1, i] = np.float32(row[i, 1]) * scale
-            light[2, i] = np.float32(row[i, 2]) * scale
-        colour_row(light, first_row + y, stages, around, held, out[y])
+        colour_row(pixels, y, tables, first_row + y, stages, around, held, work, places, out)
 
 
 @compiled
 def colour_planes(planes: Any, first_row: int, stages: Any, out: Any) -> None:
     """Colour linear light whose channels lie apart.
 
-    `planes` (3, rows, width) float32, rows of the picture from `first_row` on; `out` (rows, width, 3) uint8.
+    `planes` (3, rows, width) float32, rows of the picture from `first_row` on; `out` (rows, width, 3) uint8 or uint16.
     """
-    width = planes.shape[2]
-    light, around, held = np.empty((3, width), np.float32), maps_for_rows(width, stages), np.full(2, -1)
+    around, held = maps_for_rows(planes.shape[2], stages.map_a.shape[1], stages.width), np.full(2, -1)
+    work, places = memory()
     for y in range(planes.shape[1]):
-        light[:] = planes[:, y]
-        colour_row(light, first_row + y, stages, around, held, out[y])
+        colour_row(planes, y, None, first_row + y, stages, around, held, work, places, out)
 
 
 @compiled
-def colour_row(light: Any, y: int, stages: Any, around: Any, held: Any, out: Any) -> None:
-    """Everything between linear light of the file (3, width), which is overwritten, and a row of code values.
+def planes_of_codes(pixels: Any, tables: Any, planes: Any) -> None:
+    """Linear light (3, rows, width) of code values (rows, width, 3); `tables` (3, levels) has that of each of them."""
+    for y in range(pixels.shape[0]):
+        for channel in range(3):
+            for x in range(pixels.shape[1]):
+                planes[channel, y, x] = tables[channel, pixels[y, x, channel]]
 
-    `stages` is taken apart here, once a row, because handing all of its arrays on takes half a microsecond a call.
+
+@compiled
+def planes_of_light(pixels: Any, scale: Any, planes: Any) -> None:
+    """Linear light (3, rows, width) of numbers (rows, width, 3) which times `scale` (float32) are light."""
+    for y in range(pixels.shape[0]):
+        for channel in range(3):
+            for x in range(pixels.shape[1]):
+                planes[channel, y, x] = np.float32(pixels[y, x, channel]) * scale
+
+
+@compiled
+def colour_row(
+    pixels: Any,
+    row: int,
+    tables: Any,
+    y: int,
+    stages: Any,
+    around: Any,
+    held: Any,
+    work: Any,
+    places: Any,
+    out: Any,
+) -> None:
+    """Everything between row `row` of `pixels`, which is row `y` of the picture, and that row of `out`.
+
+    `pixels` and `tables` are those of `read`. `stages` is taken apart here, once a row, because handing all of its
+    arrays on takes half a microsecond a call.
     """
-    work, places = np.empty((6, _PIECE), np.float32), np.empty((3, _PIECE), np.int32)
     is_local, has_first, has_second = stages.is_local, stages.has_first, stages.has_second
-    first, second, display, gains = stages.first, stages.second, stages.display, stages.gains
+    first, second, gains = stages.first, stages.second, stages.gains
     luminance, encoding = stages.luminance, stages.encoding
     scale, is_deep = np.float32(ONE / np.float32(stages.top)), encoding.itemsize == 4
-    if is_local:
-        prepare_row(y, stages.map_a, stages.map_b, stages.height, around, held)
-    for x0 in range(0, light.shape[1], _PIECE):
-        n = min(_PIECE, light.shape[1] - x0)
-        red, green, blue = light[0, x0 : x0 + n], light[1, x0 : x0 + n], light[2, x0 : x0 + n]
+    part = prepare_row(y, stages.map_a, stages.map_b, stages.height, around, held) if is_local else ZERO
+    width = out.shape[1]
+    for x0 in range(0, width, PIECE):
+        n = min(PIECE, width - x0)
+        read(pixels, row, x0, n, tables, work)
         if stages.has_falloff:
-            brighten_corners(red, green, blue, x0, y, stages.falloff, stages.falloff_map, work, places)
+            brighten_corners(work, x0, y, stages.falloff, stages.falloff_map, places, n)
         if stages.has_before:
-            mix(red, green, blue, stages.before)
+            mix(work, stages.before, n)
         if stages.has_balance:
-            balance(red, green, blue, stages.balance, scale)
+            balance(work, stages.balance, scale, n)
         if is_local or has_first:
-            spread(red, green, blue, scale, work)
+            spread(work, scale, n)
+        if stages.has_exposure:
+            expose(work, stages.exposure, n)
         if has_first:
-            through_table(work[2, :n], first, places[0], work[4], is_deep)
-            through_table(work[3, :n], first, places[0], work[4], is_deep)
+            through_table(work, NEW_HIGH, first, places, n, is_deep)
+            through_table(work, NEW_LOW, first, places, n, is_deep)
         if is_local:
-            map_a, map_b = around[0, x0 : x0 + n], around[1, x0 : x0 + n]
-            by_surroundings(red, green, blue, luminance, display, gains, map_a, map_b, work, places[0])
+            maps_of_piece(work, around, part, x0, n)
+            by_surroundings(work, luminance, gains, places, n)
             if has_second:
-                through_table(work[2, :n], second, places[0], work[4], is_deep)
-                through_table(work[3, :n], second, places[0], work[4], is_deep)
+                through_table(work, NEW_HIGH, second, places, n, is_deep)
+                through_table(work, NEW_LOW, second, places, n, is_deep)
         if is_local or has_first:
-            between(red, green, blue, work)
+            between(work, n)
         if stages.has_saturation:
             saturation, vibrance = np.float32(stages.saturation), np.float32(stages.vibrance)
-            saturate(red, green, blue, stages.to_cones, stages.from_cones, saturation, vibrance, work)
+            saturate(work, stages.to_cones, stages.from_cones, saturation, vibrance, places, n)
         if stages.is_monochrome:
-            to_grey(red, green, blue, stages.weights, stages.toning, np.float32(stages.grey_amount), work, places)
+            to_grey(work, stages.weights, stages.toning, np.float32(stages.grey_amount), places, n)
         if stages.has_lut:
-            look_up(red, green, blue, stages)
-        encode(red, green, blue, encoding, places, out[x0 : x0 + n])
+            look_up(work, stages, places, n, is_deep)
+        encode(work, places, encoding, out, row, x0, n)
 
 
 @compiled
-def mix(red: Any, green: Any, blue: Any, m: Any) -> None:
-    for i in range(red.shape[0]):
-        r, g, b = red[i], green[i], blue[i]
-        red[i] = m[0, 0] * r + m[0, 1] * g + m[0, 2] * b
-        green[i] = m[1, 0] * r + m[1, 1] * g + m[1, 2] * b
-        blue[i] = m[2, 0] * r + m[2, 1] * g + m[2, 2] * b
+def read(pixels: Any, y: int, x0: int, n: int, tables: Any, work: Any) -> None:
+    """Linear light of a piece of a row.
+
+    With `tables` (3, levels) `pixels` are code values (rows, width, 3); with None, linear light (3, rows, width).
+    """
+    if tables is not None:
+        red, green, blue, row = tables[0], tables[1], tables[2], pixels[y, x0 : x0 + n]
+        for i in range(n):
+            work[i] = red[row[i, 0]]
+            work[i + GREEN] = green[row[i, 1]]
+            work[i + BLUE] = blue[row[i, 2]]
+    else:
+        for k in range(3):
+            line, target = pixels[k, y, x0 : x0 + n], work[k * PIECE : (k + 1) * PIECE]
+            for i in range(n):
+                target[i] = line[i]
 
 
 @compiled
-def balance(red: Any, green: Any, blue: Any, m: Any, scale: Any) -> None:
-    for i in range(red.shape[0]):
-        r, g, b = red[i], green[i], blue[i]
+def mix(work: Any, m: Any, n: int) -> None:
+    m00, m01, m02 = m[0]
+    m10, m11, m12 = m[1]
+    m20, m21, m22 = m[2]
+    for i in range(padded(n)):
+        r, g, b = work[i + RED], work[i + GREEN], work[i + BLUE]
+        work[i + RED] = m00 * r + m01 * g + m02 * b
+        work[i + GREEN] = m10 * r + m11 * g + m12 * b
+        work[i + BLUE] = m20 * r + m21 * g + m22 * b
+
+
+@compiled
+def balance(work: Any, m: Any, scale: Any, n: int) -> None:
+    m00, m01, m02 = m[0]
+    m10, m11, m12 = m[1]
+    m20, m21, m22 = m[2]
+    cut = np.float32(16.0) * scale
+    for i in range(padded(n)):
+        r, g, b = work[i + RED], work[i + GREEN], work[i + BLUE]
         # White that is clipped stays white: between 0.9 and 1 the change fades out.
         keep = (min(r, g, b) * scale - np.float32(0.9)) * np.float32(10.0)
         keep = min(max(keep, ZERO), ONE)
         keep = keep * keep * (np.float32(3.0) - np.float32(2.0) * keep)
-        r2 = m[0, 0] * r + m[0, 1] * g + m[0, 2] * b
-        g2 = m[1, 0] * r + m[1, 1] * g + m[1, 2] * b
-        b2 = m[2, 0] * r + m[2, 1] * g + m[2, 2] * b
+        r2 = m00 * r + m01 * g + m02 * b
+        g2 = m10 * r + m11 * g + m12 * b
+        b2 = m20 * r + m21 * g + m22 * b
         # A channel that was cut off was brighter than it shows: it is not drawn beneath the other two.
-        cut = np.float32(16.0) * scale
         r3 = r2 + min(max(r * cut - _CUT, ZERO), ONE) * max((g2 + b2) * HALF - r2, ZERO)
         g3 = g2 + min(max(g * cut - _CUT, ZERO), ONE) * max((r2 + b2) * HALF - g2, ZERO)
         b3 = b2 + min(max(b * cut - _CUT, ZERO), ONE) * max((r2 + g2) * HALF - b2, ZERO)
-        red[i] = r3 + keep * (r - r3)
-        green[i] = g3 + keep * (g - g3)
-        blue[i] = b3 + keep * (b - b3)
+        work[i + RED] = r3 + keep * (r - r3)
+        work[i + GREEN] = g3 + keep * (g - g3)
+        work[i + BLUE] = b3 + keep * (b - b3)
 
 
 @compiled
-def spread(red: Any, green: Any, blue: Any, scale: Any, work: Any) -> None:
-    """Cut light to 0..1; the largest and the smallest channel into the first two rows of `work` and the next two."""
-    n = red.shape[0]
-    high, low, new_high, new_low = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
-    for i in range(n):
-        r = min(max(red[i] * scale, ZERO), ONE)
-        g = min(max(green[i] * scale, ZERO), ONE)
-        b = min(max(blue[i] * scale, ZERO), ONE)
-        red[i], green[i], blue[i] = r, g, b
-        high[i], low[i] = max(r, g, b), min(r, g, b)
-        new_high[i], new_low[i] = max(r, g, b), min(r, g, b)
+def spread(work: Any, scale: Any, n: int) -> None:
+    """Cut light to 0..1, and note the largest and the smallest channel, each twice."""
+    for i in range(padded(n)):
+        r = min(max(work[i + RED] * scale, ZERO), ONE)
+        g = min(max(work[i + GREEN] * scale, ZERO), ONE)
+        b = min(max(work[i + BLUE] * scale, ZERO), ONE)
+        high, low = max(r, g, b), min(r, g, b)
+        work[i + RED], work[i + GREEN], work[i + BLUE] = r, g, b
+        work[i + HIGH], work[i + LOW], work[i + NEW_HIGH], work[i + NEW_LOW] = high, low, high, low
 
 
 @compiled
-def between(red: Any, green: Any, blue: Any, work: Any) -> None:
+def expose(work: Any, numbers: Any, n: int) -> None:
+    """`exposure_curve` of the new extremes, which `numbers` are told by `exposure_numbers`."""
+    knee, room = np.float32(KNEE), np.float32(1.0 - KNEE)
+    before, after, bend = numbers[0], numbers[1], numbers[2]
+    for i in range(padded(n)):
+        high, low = work[i + NEW_HIGH] * before, work[i + NEW_LOW] * before
+        over = max(high - knee, ZERO) / room
+        work[i + NEW_HIGH] = min((min(high, knee) + room * over / (ONE + bend * over)) * after, ONE)
+        over = max(low - knee, ZERO) / room
+        work[i + NEW_LOW] = min((min(low, knee) + room * over / (ONE + bend * over)) * after, ONE)
+
+
+@compiled
+def between(work: Any, n: int) -> None:
     """The largest and the smallest channel become the new ones; the middle one keeps its place between them."""
-    n = red.shape[0]
-    high, low, new_high, new_low = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
-    for i in range(n):
-        base = low[i]
-        slope = (new_high[i] - new_low[i]) / max(high[i] - base, np.float32(1e-9))
-        red[i] = new_low[i] + (red[i] - base) * slope
-        green[i] = new_low[i] + (green[i] - base) * slope
-        blue[i] = new_low[i] + (blue[i] - base) * slope
+    for i in range(padded(n)):
+        low, new_low = work[i + LOW], work[i + NEW_LOW]
+        slope = (work[i + NEW_HIGH] - new_low) / max(work[i + HIGH] - low, np.float32(1e-9))
+        work[i + RED] = new_low + (work[i + RED] - low) * slope
+        work[i + GREEN] = new_low + (work[i + GREEN] - low) * slope
+        work[i + BLUE] = new_low + (work[i + BLUE] - low) * slope
 
 
 @compiled
-def brighten_corners(
-    red: Any, green: Any, blue: Any, x0: int, y: int, falloff: Any, m: Any, work: Any, places: Any
-) -> None:
-    n = red.shape[0]
+def brighten_corners(work: Any, x0: int, y: int, falloff: Any, m: Any, places: Any, n: int) -> None:
     last = np.float32(falloff.shape[0] - 2)
     row = np.float32(y)
     u0, v0, w0 = m[0, 1] * row + m[0, 2], m[1, 1] * row + m[1, 2], m[2, 1] * row + m[2, 2]
-    for i in range(n):
+    u1, v1, w1 = m[0, 0], m[1, 0], m[2, 0]
+    for i in range(padded(n)):
         x = np.float32(x0 + i)
-        w = ONE / (m[2, 0] * x + w0)
-        u, v = (m[0, 0] * x + u0) * w, (m[1, 0] * x + v0) * w
+        w = ONE / (w1 * x + w0)
+        u, v = (u1 * x + u0) * w, (v1 * x + v0) * w
         place = min(u * u + v * v, ONE) * last
         k = np.int32(place)
-        places[0, i], work[0, i] = k, place - np.float32(k)
+        places[i], work[i + W0] = k, place - np.float32(k)
     for i in range(n):
-        at = np.uint32(places[0, i])
-        work[0, i] = falloff[at] + (falloff[at + np.uint32(1)] - falloff[at]) * work[0, i]
-    for i in range(n):
-        red[i] *= work[0, i]
-        green[i] *= work[0, i]
-        blue[i] *= work[0, i]
+        at = np.uint32(places[i])
+        work[i + W0] = falloff[at] + (falloff[at + np.uint32(1)] - falloff[at]) * work[i + W0]
+    for i in range(padded(n)):
+        work[i + RED] *= work[i + W0]
+        work[i + GREEN] *= work[i + W0]
+        work[i + BLUE] *= work[i + W0]

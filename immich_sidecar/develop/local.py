@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_sidecar.develop.colour import encoding_table
 from immich_sidecar.develop.geometry import output_size, to_upright
 from immich_sidecar.develop.icc import ColourSpace
 from immich_sidecar.develop.lens import LensMap
@@ -45,7 +46,7 @@ def locally(
     from immich_sidecar.develop.local_kernels import STEPS, change_rows
 
     decoding = space.decoding(65536)
-    encoding = space.encoding_16 if deep else space.encoding
+    encoding = encoding_table(space, deep=deep)
     luminance = space.luminance.astype(np.float32)
     small = np.ascontiguousarray(shrunk(pixels, MAP_EDGE))
     light = np.stack([decoding[i][small[..., i]] for i in range(3)], axis=-1)

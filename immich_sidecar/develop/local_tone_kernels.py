@@ -5,7 +5,22 @@ from typing import Any
 import numpy as np
 
 from immich_sidecar.develop.compiled import compiled
-from immich_sidecar.develop.table_kernels import HALF, ONE, ROOT_TOP, ZERO
+from immich_sidecar.develop.table_kernels import (
+    BLUE,
+    GREEN,
+    HALF,
+    HIGH,
+    LOW,
+    MAP_A,
+    MAP_B,
+    NEW_HIGH,
+    NEW_LOW,
+    ONE,
+    RED,
+    W0,
+    ZERO,
+    padded,
+)
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
 
@@ -14,62 +29,58 @@ GAIN_STEPS = 4096
 
 
 @compiled
-def by_surroundings(
-    red: Any,
-    green: Any,
-    blue: Any,
-    luminance: Any,
-    display: Any,
-    gains: Any,
-    map_a: Any,
-    map_b: Any,
-    work: Any,
-    place: Any,
-) -> None:
+def by_surroundings(work: Any, luminance: Any, gains: Any, places: Any, n: int) -> None:
     """A factor that depends on the brightness of the surroundings (shadows and highlights), for the new extremes."""
-    n = red.shape[0]
     wr, wg, wb = luminance[0], luminance[1], luminance[2]
-    high, low, new_high, new_low, value = work[0, :n], work[1, :n], work[2, :n], work[3, :n], work[5, :n]
+    for i in range(padded(n)):
+        low, new_low = work[i + LOW], work[i + NEW_LOW]
+        slope = (work[i + NEW_HIGH] - new_low) / max(work[i + HIGH] - low, np.float32(1e-9))
+        grey = wr * work[i + RED] + wg * work[i + GREEN] + wb * work[i + BLUE]
+        shown = nearly_displayed(new_low + (grey - low) * slope)
+        base = min(max(work[i + MAP_A] * shown + work[i + MAP_B], ZERO), ONE)
+        places[i] = np.int32(base * np.float32(GAIN_STEPS - 1) + HALF)
     for i in range(n):
-        base = low[i]
-        slope = (new_high[i] - new_low[i]) / max(high[i] - base, np.float32(1e-9))
-        light = new_low[i] + (wr * red[i] + wg * green[i] + wb * blue[i] - base) * slope
-        place[i] = np.int32(np.sqrt(min(max(light, ZERO), ONE)) * ROOT_TOP + HALF)
-    for i in range(n):
-        value[i] = display[np.uint32(place[i])]
-    for i in range(n):
-        base = min(max(map_a[i] * value[i] + map_b[i], ZERO), ONE)
-        place[i] = np.int32(base * np.float32(GAIN_STEPS - 1) + HALF)
-    for i in range(n):
-        value[i] = gains[np.uint32(place[i])]
-    for i in range(n):
-        new_high[i] = min(new_high[i] * value[i], ONE)
-        new_low[i] = min(new_low[i] * value[i], ONE)
+        work[i + W0] = gains[np.uint32(places[i])]
+    for i in range(padded(n)):
+        work[i + NEW_HIGH] = min(work[i + NEW_HIGH] * work[i + W0], ONE)
+        work[i + NEW_LOW] = min(work[i + NEW_LOW] * work[i + W0], ONE)
 
 
 @compiled
-def maps_for_rows(width: int, stages: Any) -> Any:
-    """What `prepare_row` works on: the maps at a row, and the rows of the two maps above and below it.
+def nearly_displayed(light: Any) -> Any:
+    """The sRGB curve (IEC 61966-2-1) to an eighth of a code value of 8 bits: a polynomial of the root of light.
 
-    Last come, for each column of the picture, the column of the maps to its left and its share of the one after.
+    Its coefficients are fitted at Chebyshev's points by least squares.
     """
-    if not stages.is_local:
-        return np.empty((8, 1), np.float32)
-    around = np.empty((8, width), np.float32)
-    columns = stages.map_a.shape[1]
-    step = columns / stages.width
+    light = min(max(light, ZERO), ONE)
+    root = np.sqrt(light)
+    curve = np.float32(0.41563908) * root - np.float32(1.35468263)
+    curve = (curve * root + np.float32(1.77517765)) * root - np.float32(1.29699826)
+    curve = (curve * root + np.float32(1.50029702)) * root - np.float32(0.03925529)
+    return curve if light > np.float32(0.0031308) else np.float32(12.92) * light
+
+
+@compiled
+def maps_for_rows(width: int, columns: int, whole: int) -> Any:
+    """What `prepare_row` works on: the rows of the two maps above and below a row of the picture.
+
+    Last come, for each of `width` columns of the picture, which has `whole`, the column of the maps (which have
+    `columns`) to its left and its share of the one after.
+    """
+    around = np.zeros((6, padded(width)), np.float32)
+    step = columns / whole
     for x in range(width):
         place = min(max((x + 0.5) * step - 0.5, 0.0), columns - 1.0)
         first = min(int(place), max(columns - 2, 0))
-        around[6, x], around[7, x] = first, place - first
+        around[4, x], around[5, x] = first, place - first
     return around
 
 
 @compiled
-def prepare_row(y: int, map_a: Any, map_b: Any, height: int, around: Any, held: Any) -> None:
-    """The maps of the surroundings at a row of the picture, into the first two rows of `around`.
+def prepare_row(y: int, map_a: Any, map_b: Any, height: int, around: Any, held: Any) -> Any:
+    """The rows of the maps above and below row `y` of the picture, into `around`, and the share of the latter.
 
-    `held` says which rows of the maps the next four rows come from.
+    `held` says which rows of the maps `around` holds.
     """
     rows = map_a.shape[0]
     place = (np.float32(y) + HALF) * np.float32(rows / height) - HALF
@@ -78,17 +89,25 @@ def prepare_row(y: int, map_a: Any, map_b: Any, height: int, around: Any, held: 
     second = min(first + 1, rows - 1)
     if held[0] != first or held[1] != second:
         if held[1] == first:
-            around[2:4] = around[4:6]
+            around[0:2] = around[2:4]
         else:
-            widen(map_a[first], around[6], around[7], around[2])
-            widen(map_b[first], around[6], around[7], around[3])
-        widen(map_a[second], around[6], around[7], around[4])
-        widen(map_b[second], around[6], around[7], around[5])
+            widen(map_a[first], around[4], around[5], around[0])
+            widen(map_b[first], around[4], around[5], around[1])
+        widen(map_a[second], around[4], around[5], around[2])
+        widen(map_b[second], around[4], around[5], around[3])
         held[0], held[1] = first, second
-    part = place - np.float32(first)
-    for x in range(around.shape[1]):
-        around[0, x] = around[2, x] + (around[4, x] - around[2, x]) * part
-        around[1, x] = around[3, x] + (around[5, x] - around[3, x]) * part
+    return place - np.float32(first)
+
+
+@compiled
+def maps_of_piece(work: Any, around: Any, part: Any, x0: int, n: int) -> None:
+    """The maps of the surroundings at a piece of a row, `part` of the way from the row above to that below."""
+    m = padded(n)
+    a0, b0, a1, b1 = around[0, x0 : x0 + m], around[1, x0 : x0 + m], around[2, x0 : x0 + m], around[3, x0 : x0 + m]
+    for i in range(m):
+        work[i + MAP_A] = a0[i] + (a1[i] - a0[i]) * part
+    for i in range(m):
+        work[i + MAP_B] = b0[i] + (b1[i] - b0[i]) * part
 
 
 @compiled

@@ -5,86 +5,125 @@ from typing import Any
 import numpy as np
 
 from immich_sidecar.develop.compiled import compiled
-from immich_sidecar.develop.table_kernels import HALF, ONE, ROOT_TOP, ZERO, interpolated, root_places
+from immich_sidecar.develop.table_kernels import (
+    BLUE,
+    GREEN,
+    ONE,
+    P1,
+    P2,
+    RED,
+    W0,
+    W1,
+    W2,
+    W3,
+    ZERO,
+    padded,
+    root_place,
+    through_even_table,
+    through_table,
+)
+from immich_sidecar.develop.table_kernels import HIGH as RED_OVER
+from immich_sidecar.develop.table_kernels import LOW as GREEN_OVER
+from immich_sidecar.develop.table_kernels import NEW_HIGH as BLUE_OVER
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
 
 
 @compiled
-def to_grey(red: Any, green: Any, blue: Any, weights: Any, toning: Any, amount: Any, work: Any, places: Any) -> None:
+def to_grey(work: Any, weights: Any, toning: Any, amount: Any, places: Any, n: int) -> None:
     """Mix the channels to a grey, and lead the pixels as far as `amount` (0..1) towards the toned grey."""
-    n = red.shape[0]
-    grey = work[0, :n]
+    wr, wg, wb = weights[0], weights[1], weights[2]
+    for i in range(padded(n)):
+        places[i] = root_place(wr * work[i + RED] + wg * work[i + GREEN] + wb * work[i + BLUE])
+    red, green, blue = toning[0], toning[1], toning[2]
     for i in range(n):
-        grey[i] = weights[0] * red[i] + weights[1] * green[i] + weights[2] * blue[i]
-    root_places(grey, places[0])
-    for i in range(n):
-        at = np.uint32(places[0, i])
-        red[i] += (toning[0, at] - red[i]) * amount
-        green[i] += (toning[1, at] - green[i]) * amount
-        blue[i] += (toning[2, at] - blue[i]) * amount
+        at = np.uint32(places[i])
+        work[i + RED] += (red[at] - work[i + RED]) * amount
+        work[i + GREEN] += (green[at] - work[i + GREEN]) * amount
+        work[i + BLUE] += (blue[at] - work[i + BLUE]) * amount
 
 
 @compiled
-def look_up(red: Any, green: Any, blue: Any, stages: Any) -> None:
+def look_up(work: Any, stages: Any, places: Any, n: int, is_deep: bool) -> None:
     """A table of display colours, by tetrahedral interpolation (Kasson, Nin, Plouffe, Hafner 1995)."""
-    lut, display, undisplay = stages.lut, stages.display, stages.undisplay
-    to, back = stages.to_srgb, stages.from_srgb
     strength = np.float32(stages.lut_strength)
-    n = lut.shape[0]
-    top, last = np.float32(n - 1), n - 2
-    for i in range(red.shape[0]):
-        r, g, b = red[i], green[i], blue[i]
-        r, g, b = (
-            to[0, 0] * r + to[0, 1] * g + to[0, 2] * b,
-            to[1, 0] * r + to[1, 1] * g + to[1, 2] * b,
-            to[2, 0] * r + to[2, 1] * g + to[2, 2] * b,
-        )
+    to_table(work, stages.to_srgb, n)
+    for plane in (RED, GREEN, BLUE):
+        through_table(work, plane, stages.display, places, n, is_deep)
+    find_corners(work, places, stages.lut_points, n)
+    weigh_corners(work, places, stages.lut, stages.lut_points, strength, n)
+    for plane in (RED, GREEN, BLUE):
+        through_even_table(work, plane, stages.undisplay, places, n)
+    from_table(work, stages.from_srgb, ONE - strength, n)
+
+
+@compiled
+def to_table(work: Any, m: Any, n: int) -> None:
+    """Light of the space to sRGB, cut to what a table has; what was cut off is noted."""
+    m00, m01, m02 = m[0]
+    m10, m11, m12 = m[1]
+    m20, m21, m22 = m[2]
+    for i in range(padded(n)):
+        r, g, b = work[i + RED], work[i + GREEN], work[i + BLUE]
+        r, g, b = m00 * r + m01 * g + m02 * b, m10 * r + m11 * g + m12 * b, m20 * r + m21 * g + m22 * b
         r0, g0, b0 = min(max(r, ZERO), ONE), min(max(g, ZERO), ONE), min(max(b, ZERO), ONE)
-        # What lies outside sRGB is not in the table; it goes as the strength of the table grows.
-        r_over, g_over, b_over = r - r0, g - g0, b - b0
-        r = display[np.int32(np.sqrt(r0) * ROOT_TOP + HALF)]
-        g = display[np.int32(np.sqrt(g0) * ROOT_TOP + HALF)]
-        b = display[np.int32(np.sqrt(b0) * ROOT_TOP + HALF)]
-        x, y, z = r * top, g * top, b * top
-        xi, yi, zi = min(int(x), last), min(int(y), last), min(int(z), last)
+        work[i + RED], work[i + GREEN], work[i + BLUE] = r0, g0, b0
+        work[i + RED_OVER], work[i + GREEN_OVER], work[i + BLUE_OVER] = r - r0, g - g0, b - b0
+
+
+@compiled
+def find_corners(work: Any, places: Any, points: int, n: int) -> None:
+    """The four corners of the tetrahedron that a colour lies in, and their weights.
+
+    Of the corners the nearest to black comes first, then from there along the axis of the largest fraction, then along
+    that of the middle one too; the last lies opposite. `places` are where the first three are in the table.
+    """
+    top, last = np.float32(points - 1), np.int32(points - 2)
+    along_x, along_y, along_z = np.int32(4), np.int32(4 * points), np.int32(4 * points * points)
+    for i in range(padded(n)):
+        x, y, z = work[i + RED] * top, work[i + GREEN] * top, work[i + BLUE] * top
+        xi, yi, zi = min(np.int32(x), last), min(np.int32(y), last), min(np.int32(z), last)
         x, y, z = x - np.float32(xi), y - np.float32(yi), z - np.float32(zi)
         high, low = max(x, y, z), min(x, y, z)
         middle = max(min(x, y), min(max(x, y), z))
-        # From the corner along the axis of the largest fraction; to the opposite one along that of the smallest.
-        xa, ya, za = xi, yi, zi
-        if x == high:
-            xa += 1
-        elif y == high:
-            ya += 1
-        else:
-            za += 1
-        xb, yb, zb = xi + 1, yi + 1, zi + 1
-        if z == low:
-            zb -= 1
-        elif y == low:
-            yb -= 1
-        else:
-            xb -= 1
-        w0, wa, wb, w1 = ONE - high, high - middle, middle - low, low
-        new = (
-            w0 * lut[zi, yi, xi, 0]
-            + wa * lut[za, ya, xa, 0]
-            + wb * lut[zb, yb, xb, 0]
-            + w1 * lut[zi + 1, yi + 1, xi + 1, 0],
-            w0 * lut[zi, yi, xi, 1]
-            + wa * lut[za, ya, xa, 1]
-            + wb * lut[zb, yb, xb, 1]
-            + w1 * lut[zi + 1, yi + 1, xi + 1, 1],
-            w0 * lut[zi, yi, xi, 2]
-            + wa * lut[za, ya, xa, 2]
-            + wb * lut[zb, yb, xb, 2]
-            + w1 * lut[zi + 1, yi + 1, xi + 1, 2],
-        )
-        left = ONE - strength
-        r = interpolated(undisplay, r * left + new[0] * strength) + r_over * left
-        g = interpolated(undisplay, g * left + new[1] * strength) + g_over * left
-        b = interpolated(undisplay, b * left + new[2] * strength) + b_over * left
-        red[i] = back[0, 0] * r + back[0, 1] * g + back[0, 2] * b
-        green[i] = back[1, 0] * r + back[1, 1] * g + back[1, 2] * b
-        blue[i] = back[2, 0] * r + back[2, 1] * g + back[2, 2] * b
+        first = np.int32(xi * along_x + yi * along_y + zi * along_z)
+        second = along_x if x == high else along_y if y == high else along_z
+        left = along_z if z == low else along_y if y == low else along_x
+        places[i] = first
+        places[i + P1] = first + second
+        places[i + P2] = first + (along_x + along_y + along_z - left)
+        work[i + W0], work[i + W1], work[i + W2], work[i + W3] = ONE - high, high - middle, middle - low, low
+
+
+@compiled
+def weigh_corners(work: Any, places: Any, lut: Any, points: int, strength: Any, n: int) -> None:
+    """What the table says of colours, and how far they are led there."""
+    opposite = np.uint32(4 * (1 + points + points * points))
+    left = ONE - strength
+    for i in range(n):
+        a, b, c = np.uint32(places[i]), np.uint32(places[i + P1]), np.uint32(places[i + P2])
+        d = a + opposite
+        w0, w1, w2, w3 = work[i + W0], work[i + W1], work[i + W2], work[i + W3]
+        red = w0 * lut[a] + w1 * lut[b] + w2 * lut[c] + w3 * lut[d]
+        a, b, c, d = a + np.uint32(1), b + np.uint32(1), c + np.uint32(1), d + np.uint32(1)
+        green = w0 * lut[a] + w1 * lut[b] + w2 * lut[c] + w3 * lut[d]
+        a, b, c, d = a + np.uint32(1), b + np.uint32(1), c + np.uint32(1), d + np.uint32(1)
+        blue = w0 * lut[a] + w1 * lut[b] + w2 * lut[c] + w3 * lut[d]
+        work[i + RED] = work[i + RED] * left + red * strength
+        work[i + GREEN] = work[i + GREEN] * left + green * strength
+        work[i + BLUE] = work[i + BLUE] * left + blue * strength
+
+
+@compiled
+def from_table(work: Any, m: Any, left: Any, n: int) -> None:
+    """Light of sRGB to that of the space. What lies outside sRGB is in no table; it goes as its strength grows."""
+    m00, m01, m02 = m[0]
+    m10, m11, m12 = m[1]
+    m20, m21, m22 = m[2]
+    for i in range(padded(n)):
+        r = work[i + RED] + work[i + RED_OVER] * left
+        g = work[i + GREEN] + work[i + GREEN_OVER] * left
+        b = work[i + BLUE] + work[i + BLUE_OVER] * left
+        work[i + RED] = m00 * r + m01 * g + m02 * b
+        work[i + GREEN] = m10 * r + m11 * g + m12 * b
+        work[i + BLUE] = m20 * r + m21 * g + m22 * b

@@ -18,10 +18,15 @@ from immich_sidecar.develop.compiled import compiled as _compiled
 
 #: Places that are so many pixels apart, as a part of a pixel between them, are interpolated with the same weights.
 _SAME = 1.0 / 64.0
-#: Columns and rows of the result that are made at once; what lies between the passes then stays in the cache.
-_COLUMNS, _ROWS = 512, 64
+#: Values of a row (columns times channels), and rows of the result, that are made at once; what lies between the passes
+#: then stays in the cache.
+_VALUES, _ROWS = 1536, 64
 #: Values that are made at once, even where the last of them are not wanted: loops of a fixed length have no remainder.
 _PIECE = 32
+#: How far rows lie apart in memory that is worked in. Compilers know it, so they see that rows do not overlap.
+_STRIDE = _VALUES + _PIECE
+#: Rows of the result that are made together, so that what they share is read once.
+_TOGETHER = 4
 #: The slope of the cubic at its outer neighbours: of -0.5, -0.65 and -0.75 the one that leaves the least error beside
 #: photos that were turned when they still had four times the size.
 _SLOPE = -0.65
@@ -55,27 +60,32 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
     # Along a row of `pixels`: x of `pixels` = along * x of the result + across * y of `pixels` + start.
     along, across = a - b * d / e, b / e
     start = tx - across * ty
-    columns = min(_COLUMNS, out.shape[1])
+    columns = min(_VALUES // channels, out.shape[1])
     source = np.zeros(channels * (int(columns * abs(along)) + 8) + _PIECE, np.float32)
+    ramp = np.zeros(channels * columns + _PIECE, np.float32)
+    for k in range(ramp.shape[0]):
+        ramp[k] = (along - 1.0) * (k // channels)
     most = int(columns * abs(d) + min(_ROWS, out.shape[0]) * abs(e)) + 8
-    between = np.zeros((most, channels * columns + _PIECE), np.float32)
-    weights = np.zeros((4, channels * columns + _PIECE), np.float32)
-    block = np.empty((_ROWS, channels * columns + _PIECE), np.float32)
+    between = np.zeros(most * _STRIDE, np.float32)
+    weights = np.zeros(4 * _STRIDE, np.float32)
+    block = np.empty(_ROWS * _STRIDE, out.dtype)
     rows = np.empty(columns, np.int64)
     for y0 in range(0, out.shape[0], _ROWS):
         y1 = min(y0 + _ROWS, out.shape[0])
-        for x0 in range(0, out.shape[1], _COLUMNS):
-            x1 = min(x0 + _COLUMNS, out.shape[1])
+        for x0 in range(0, out.shape[1], columns):
+            x1 = min(x0 + columns, out.shape[1])
             low = min(d * x0, d * (x1 - 1)) + e * y0 + ty
             high = max(d * x0, d * (x1 - 1)) + e * (y1 - 1) + ty
             first = int(np.floor(low)) - 2
             for y in range(first, int(np.floor(high)) + 4):
-                _along_row(pixels, y, along, across * y + start, x0, x1, source, between[y - first])
+                _along_row(pixels, y, along, across * y + start, x0, x1, ramp, source, between[(y - first) * _STRIDE :])
             _along_columns(between, first, d, e, ty, x0, x1, y0, y1, channels, rows, weights, block, lines)
 
 
 @_compiled
-def _along_row(pixels: Any, y: int, along: float, start: float, x0: int, x1: int, source: Any, out: Any) -> None:
+def _along_row(
+    pixels: Any, y: int, along: float, start: float, x0: int, x1: int, ramp: Any, source: Any, out: Any
+) -> None:
     """Columns `x0` to `x1` of the result on row `y` of `pixels`."""
     height, width, channels = pixels.shape
     row = pixels[_reflected(y, height)].reshape(width * channels)
@@ -90,19 +100,28 @@ def _along_row(pixels: Any, y: int, along: float, start: float, x0: int, x1: int
             at = _reflected(left + k, width) * channels
             for channel in range(channels):
                 source[k * channels + channel] = np.float32(row[at + channel])
-    drift = abs(along - 1.0)
-    run = x1 - x0 if drift * (x1 - x0) <= _SAME else max(1, int(_SAME / drift))
-    for x in range(x0, x1, run):
-        end = min(x + run, x1)
-        place = along * (0.5 * (x + end - 1)) + start - 0.5 * (end - 1 - x)
+    drift, step = along - 1.0, np.uintp(channels)
+    slope, other = np.float32(_SLOPE), np.float32(_SLOPE + 2.0)
+    x = x0
+    while x < x1:
+        place = along * x + start
         whole = int(np.floor(place))
-        w0, w1, w2, w3 = _weights(place - whole)
-        here = source[(whole - 1 - left) * channels :]
-        one, two, three = here[channels:], here[2 * channels :], here[3 * channels :]
+        part = np.float32(place - whole)
+        # So many columns have the same two columns of `pixels` about them, one further on each.
+        run = (1.0 - part if drift > 0.0 else part) / abs(drift) if drift != 0.0 else np.inf
+        end = x + max(1, int(np.ceil(min(run, x1 - x))))
         count = ((end - x) * channels + _PIECE - 1) // _PIECE * _PIECE
-        there = out[(x - x0) * channels : (x - x0) * channels + count]
-        for k in range(there.shape[0]):
-            there[k] = (w0 * here[k] + w1 * one[k]) + (w2 * two[k] + w3 * three[k])
+        one, to = np.uintp((whole - 1 - left) * channels), np.uintp((x - x0) * channels)
+        two, three, four = one + step, one + step + step, one + step + step + step
+        for at in range(count):
+            i = np.uintp(at)
+            t = part + ramp[i]
+            here, after = source[two + i], source[three + i]
+            rise = here - after
+            cubic = slope * (source[one + i] - source[four + i]) + other * rise
+            linear = slope * (source[one + i] - after)
+            out[to + i] = here + t * (linear + t * (t * cubic - ((cubic + linear) + rise)))
+        x = end
 
 
 @_compiled
@@ -123,7 +142,7 @@ def _along_columns(
     out: Any,
 ) -> None:
     """A block of the result from what the first pass left, whose first row is row `first` of the picture."""
-    zero, top = np.float32(0.0), np.float32(255.0 if out.itemsize == 1 else 65535.0)
+    top = np.float32(255.0 if out.itemsize == 1 else 65535.0)
     width = x1 - x0
     drift = abs(e - 1.0)
     run = y1 - y0 if drift * (y1 - y0) <= _SAME else max(1, int(_SAME / drift))
@@ -136,7 +155,7 @@ def _along_columns(
             rows[x - x0] = whole - 1 - first
             w0, w1, w2, w3 = _weights(place - whole)
             for k in range((x - x0) * channels, (x - x0 + 1) * channels):
-                weights[0, k], weights[1, k], weights[2, k], weights[3, k] = w0, w1, w2, w3
+                weights[k], weights[_STRIDE + k], weights[2 * _STRIDE + k], weights[3 * _STRIDE + k] = w0, w1, w2, w3
         begin = 0
         while begin < width:
             stop = begin + 1
@@ -145,24 +164,47 @@ def _along_columns(
             # What is made too much is made again by the columns that follow.
             here = begin * channels
             there = here + ((stop - begin) * channels + _PIECE - 1) // _PIECE * _PIECE
-            _interpolate(between, rows[begin], weights, here, there, end - y, block)
+            _interpolate(between, rows[begin], weights, here, there, end - y, top, block)
             begin = stop
         for row in range(y, end):
-            line, there = block[row - y], out[row, x0 * channels : x1 * channels]
+            line, there = block[(row - y) * _STRIDE :], out[row, x0 * channels : x1 * channels]
             for k in range(there.shape[0]):
-                there[k] = np.int32(min(max(line[k], zero), top))
+                there[k] = line[k]
 
 
 @_compiled
-def _interpolate(between: Any, first: int, weights: Any, begin: int, stop: int, count: int, out: Any) -> None:
-    """Columns of some rows of the result, and a half: the first row from four rows of `between` from `first` on."""
-    w0, w1, w2, w3 = weights[0, begin:stop], weights[1, begin:stop], weights[2, begin:stop], weights[3, begin:stop]
-    for row in range(count):
-        one, two = between[first + row, begin:stop], between[first + row + 1, begin:stop]
-        three, four = between[first + row + 2, begin:stop], between[first + row + 3, begin:stop]
-        there = out[row, begin:stop]
-        for k in range(there.shape[0]):
-            there[k] = (w0[k] * one[k] + w1[k] * two[k]) + (w2[k] * three[k] + (w3[k] * four[k] + np.float32(0.5)))
+def _interpolate(
+    between: Any, first: int, weights: Any, begin: int, stop: int, count: int, top: Any, block: Any
+) -> None:
+    """Values `begin` to `stop` of `count` rows of the result, the first from four rows of `between` from `first` on."""
+    half, zero = np.float32(0.5), np.float32(0.0)
+    n = stop - begin
+    w = weights[begin : stop + 3 * _STRIDE]
+    row = 0
+    while row + _TOGETHER <= count:
+        s = between[(first + row) * _STRIDE + begin : (first + row + 6) * _STRIDE + stop]
+        out = block[row * _STRIDE + begin : (row + 3) * _STRIDE + stop]
+        for k in range(n):
+            w0, w1, w2, w3 = w[k], w[k + _STRIDE], w[k + 2 * _STRIDE], w[k + 3 * _STRIDE]
+            a, b, c, d = s[k], s[k + _STRIDE], s[k + 2 * _STRIDE], s[k + 3 * _STRIDE]
+            e, f, g = s[k + 4 * _STRIDE], s[k + 5 * _STRIDE], s[k + 6 * _STRIDE]
+            one = (w0 * a + w1 * b) + (w2 * c + (w3 * d + half))
+            two = (w0 * b + w1 * c) + (w2 * d + (w3 * e + half))
+            three = (w0 * c + w1 * d) + (w2 * e + (w3 * f + half))
+            four = (w0 * d + w1 * e) + (w2 * f + (w3 * g + half))
+            out[k] = np.int32(min(max(one, zero), top))
+            out[k + _STRIDE] = np.int32(min(max(two, zero), top))
+            out[k + 2 * _STRIDE] = np.int32(min(max(three, zero), top))
+            out[k + 3 * _STRIDE] = np.int32(min(max(four, zero), top))
+        row += _TOGETHER
+    while row < count:
+        s = between[(first + row) * _STRIDE + begin : (first + row + 3) * _STRIDE + stop]
+        out = block[row * _STRIDE + begin : row * _STRIDE + stop]
+        for k in range(n):
+            w0, w1, w2, w3 = w[k], w[k + _STRIDE], w[k + 2 * _STRIDE], w[k + 3 * _STRIDE]
+            a, b, c, d = s[k], s[k + _STRIDE], s[k + 2 * _STRIDE], s[k + 3 * _STRIDE]
+            out[k] = np.int32(min(max((w0 * a + w1 * b) + (w2 * c + (w3 * d + half)), zero), top))
+        row += 1
 
 
 @_compiled

@@ -1,4 +1,10 @@
-"""Compiled loops that put light through tables by its root, and make code values of it."""
+"""What all loops of colour share: the memory that they work in, tables by the root of light, and code values.
+
+A row is worked on in pieces of `PIECE` pixels. All numbers of a piece lie in one array, plane after plane, whose
+distances compilers know: only so do they see that planes do not overlap, without asking at each call, and make vector
+instructions of loops that read and write many of them. Loops that compute run on to a whole number of vectors
+(`padded`), over numbers that nobody reads.
+"""
 
 from typing import Any
 
@@ -12,31 +18,67 @@ from immich_sidecar.develop.compiled import compiled
 #: steps are finer than an eighth of a code value everywhere.
 ROOT_STEPS = 4096
 ROOT_TOP = np.float32(ROOT_STEPS - 1)
+#: Code values of 8 bits are looked up by the exponent of light and the first bits of its fraction, as floating point
+#: numbers (IEEE 754) have them: nothing is computed to find a place. So many powers of two below 1, so many steps each.
+_POWERS, _BITS = 24, 10
+CODE_STEPS = (_POWERS << _BITS) + 1
+_FIRST_CODE, _LAST_CODE, _UNUSED = (127 - _POWERS) << _BITS, 127 << _BITS, 23 - _BITS
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+#: Pixels of a piece of a row: what belongs to them stays in the first-level cache.
+PIECE = 512
+#: Where the planes of a piece begin: the three channels; the largest and the smallest of them, and what those become;
+#: two numbers of the surroundings; five planes for whoever needs some.
+RED, GREEN, BLUE, HIGH, LOW, NEW_HIGH, NEW_LOW, MAP_A, MAP_B, W0, W1, W2, W3, FACTOR = (k * PIECE for k in range(14))
+_PLANES = 14
+#: The second and the third plane of places in tables.
+P1, P2 = PIECE, 2 * PIECE
+#: What `padded` makes whole.
+_LANES = 16
 
 
 @compiled
-def root_places(light: Any, places: Any) -> None:
-    """The nearest places of light in a table by the root of light.
+def memory() -> Any:
+    """Memory of a piece: its planes, and three planes of places in tables."""
+    return np.zeros(_PLANES * PIECE, np.float32), np.zeros(3 * PIECE, np.int32)
+
+
+@compiled
+def padded(n: int) -> int:
+    """The number of pixels that loops without look-ups run over."""
+    return (n + (_LANES - 1)) // _LANES * _LANES
+
+
+@compiled
+def root_place(light: Any) -> Any:
+    """The nearest place of light in a table by the root of light."""
+    return np.int32(np.sqrt(min(max(light, ZERO), ONE)) * ROOT_TOP + HALF)
+
+
+def code_lights() -> Any:
+    """Light in the middle of each of the `CODE_STEPS` places of a table of code values of 8 bits; `float32`."""
+    bits = (np.arange(CODE_STEPS, dtype=np.int32) + _FIRST_CODE) << _UNUSED
+    lights = (bits + (1 << (_UNUSED - 1))).view(np.float32)
+    lights[0], lights[-1] = 0.0, 1.0
+    return lights
+
+
+@compiled
+def through_table(work: Any, plane: int, table: Any, places: Any, n: int, is_deep: bool) -> None:
+    """Put a plane of values 0..1 through a table by the root; interpolated where the result has more than 8 bits.
 
     Loops that compute places and loops that look up are kept apart everywhere, because the former become vector
     instructions only then.
     """
-    for i in range(light.shape[0]):
-        places[i] = np.int32(np.sqrt(min(max(light[i], ZERO), ONE)) * ROOT_TOP + HALF)
-
-
-@compiled
-def through_table(values: Any, table: Any, places: Any, parts: Any, is_deep: bool) -> None:
-    """Put values 0..1 through a table by the root, in place; interpolated where the result has more than 8 bits."""
-    n = values.shape[0]
+    values = work[plane : plane + PIECE]
     if not is_deep:
-        root_places(values, places)
+        for i in range(padded(n)):
+            places[i] = root_place(values[i])
         for i in range(n):
             values[i] = table[np.uint32(places[i])]
         return
-    for i in range(n):
-        place = np.sqrt(values[i]) * ROOT_TOP
+    parts = work[W0 : W0 + PIECE]
+    for i in range(padded(n)):
+        place = np.sqrt(min(max(values[i], ZERO), ONE)) * ROOT_TOP
         k = np.int32(place)
         places[i] = k
         parts[i] = place - np.float32(k)
@@ -47,36 +89,38 @@ def through_table(values: Any, table: Any, places: Any, parts: Any, is_deep: boo
 
 
 @compiled
-def interpolated(table: Any, value: Any) -> Any:
-    """What an even table of `ROOT_STEPS` values and one more says of a value 0..1."""
-    place = min(max(value, ZERO), ONE) * ROOT_TOP
-    k = np.int32(place)
-    return table[k] + (table[k + 1] - table[k]) * (place - np.float32(k))
-
-
-@compiled
-def encode(red: Any, green: Any, blue: Any, encoding: Any, places: Any, out: Any) -> None:
-    """Light, cut to 0..1, to code values (pixels, 3), `uint8` or `uint16`; `encoding` as in `Stages`."""
-    n = red.shape[0]
-    if out.itemsize == 2:
-        encode_deep(red, encoding[0], out[:, 0])
-        encode_deep(green, encoding[1], out[:, 1])
-        encode_deep(blue, encoding[2], out[:, 2])
-        return
-    root_places(red, places[0])
-    root_places(green, places[1])
-    root_places(blue, places[2])
-    for i in range(n):
-        out[i, 0] = encoding[0, np.uint32(places[0, i])]
-        out[i, 1] = encoding[1, np.uint32(places[1, i])]
-        out[i, 2] = encoding[2, np.uint32(places[2, i])]
-
-
-@compiled
-def encode_deep(light: Any, encoding: Any, out: Any) -> None:
-    """One channel of `encode` in 16 bits."""
-    for i in range(light.shape[0]):
-        place = np.sqrt(min(max(light[i], ZERO), ONE)) * ROOT_TOP
+def through_even_table(work: Any, plane: int, table: Any, places: Any, n: int) -> None:
+    """Put a plane of values, cut to 0..1, through an even table of `ROOT_STEPS` values and one more; interpolated."""
+    values, parts = work[plane : plane + PIECE], work[W0 : W0 + PIECE]
+    for i in range(padded(n)):
+        place = min(max(values[i], ZERO), ONE) * ROOT_TOP
         k = np.int32(place)
-        below, above = np.float32(encoding[k]), np.float32(encoding[k + np.int32(1)])
-        out[i] = below + (above - below) * (place - np.float32(k)) + HALF
+        places[i] = k
+        parts[i] = place - np.float32(k)
+    for i in range(n):
+        at = np.uint32(places[i])
+        below = table[at]
+        values[i] = below + (table[at + np.uint32(1)] - below) * parts[i]
+
+
+@compiled
+def encode(work: Any, places: Any, encoding: Any, out: Any, y: int, x0: int, n: int) -> None:
+    """Light, cut to 0..1, to code values (rows, width, 3), `uint8` or `uint16`; `encoding` as in `Stages`."""
+    row = out[y, x0 : x0 + n]
+    if out.itemsize == 2:
+        for k in range(3):
+            through_table(work, k * PIECE, encoding[min(k, encoding.shape[0] - 1)], places, n, True)
+        for i in range(n):
+            row[i, 0], row[i, 1], row[i, 2] = work[i] + HALF, work[i + GREEN] + HALF, work[i + BLUE] + HALF
+        return
+    bits = work.view(np.int32)
+    first, last, unused = np.int32(_FIRST_CODE), np.int32(_LAST_CODE), np.int32(_UNUSED)
+    for i in range(padded(n)):
+        places[i] = max(min(bits[i] >> unused, last), first) - first
+        places[i + P1] = max(min(bits[i + GREEN] >> unused, last), first) - first
+        places[i + P2] = max(min(bits[i + BLUE] >> unused, last), first) - first
+    red, green, blue = encoding[0], encoding[encoding.shape[0] // 2], encoding[encoding.shape[0] - 1]
+    for i in range(n):
+        row[i, 0] = red[np.uint32(places[i])]
+        row[i, 1] = green[np.uint32(places[i + P1])]
+        row[i, 2] = blue[np.uint32(places[i + P2])]

@@ -1,0 +1,74 @@
+"""The compiled loops of colour against the formulas that they stand for, whatever a row's length."""
+
+import numpy as np
+import pytest
+
+from immich_sidecar.develop.colour import ColourPass
+from immich_sidecar.develop.curves import KNEE, display_curve, exposure_curve, exposure_numbers
+from immich_sidecar.develop.icc import named_space
+from immich_sidecar.develop.local_tone_kernels import nearly_displayed
+from immich_sidecar.develop.table_kernels import CODE_STEPS, PIECE, code_lights
+from immich_sidecar.recipe.plan import ColourPlan, MonochromePlan, Plan
+
+
+def passed(pixels, colour, space="sRGB", **more):
+    out = np.empty(pixels.shape, np.uint16 if more.get("deep") else np.uint8)
+    ColourPass(Plan(colour=colour), named_space(space), pixels.shape[1::-1], **more).run(pixels, out)
+    return out
+
+
+@pytest.mark.parametrize("space", ["sRGB", "Display P3", "Adobe RGB (1998)", "Rec. 2020"])
+def test_every_code_value_comes_back(space) -> None:
+    codes = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], 3, axis=1)[np.newaxis]
+    assert np.array_equal(passed(codes, ColourPlan(), space), codes)
+    deep = passed(codes, ColourPlan(), space, deep=True)
+    assert np.abs(deep.astype(int) - codes.astype(int) * 257).max() <= 6
+
+
+@pytest.mark.parametrize(
+    "colour",
+    [
+        ColourPlan(ev=0.6, contrast=15, temperature=5000.0, tint=8.0),
+        ColourPlan(saturation=70, vibrance=60),
+        ColourPlan(monochrome=MonochromePlan((0.5, 0.3, 0.2), toning=0.3)),
+    ],
+)
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_pixel_does_not_depend_on_its_neighbours(colour, deep) -> None:
+    """Pieces, whole vectors, and pixels that are laid together because they are vivid: all the same to a pixel."""
+    row = np.random.default_rng(5).integers(0, 256, (1, 2 * PIECE + 13, 3), np.uint8)
+    alone = passed(np.ascontiguousarray(row.transpose(1, 0, 2)), colour, deep=deep)
+    assert np.array_equal(passed(row, colour, deep=deep), alone.transpose(1, 0, 2))
+
+
+@pytest.mark.parametrize("ev", [0.3, 1.2, 2.5, -0.4, -2.0])
+@pytest.mark.parametrize("brightest", [1.0, 0.6, 0.35])
+def test_exposure_as_numbers_is_the_curve(ev, brightest) -> None:
+    light = np.linspace(0.0, 1.0, 1001)
+    before, after, bend = exposure_numbers(ev, brightest)
+    y = light * before
+    u = np.maximum(y - KNEE, 0.0) / (1.0 - KNEE)
+    found = np.minimum((np.minimum(y, KNEE) + (1.0 - KNEE) * u / (1.0 + bend * u)) * after, 1.0)
+    assert found == pytest.approx(np.minimum(exposure_curve(light, ev, 1.0, brightest), 1.0), abs=1e-12)
+
+
+@pytest.mark.parametrize("ev", [0.8, -0.8])
+def test_exposure_is_the_same_with_and_without_surroundings(ev) -> None:
+    """A formula in one case and a table in the other."""
+    pixels = np.random.default_rng(6).integers(0, 256, (64, 96, 3), np.uint8)
+    by_formula = passed(pixels, ColourPlan(ev=ev, shadows=1e-9), small=pixels)
+    assert np.abs(by_formula.astype(int) - passed(pixels, ColourPlan(ev=ev))).max() <= 1
+
+
+def test_the_display_curve_as_a_polynomial() -> None:
+    light = np.linspace(0.0, 1.0, 20001, dtype=np.float32)
+    found = np.array([nearly_displayed(one) for one in light])
+    assert np.abs(found - display_curve(light.astype(float))).max() * 255 < 0.13
+
+
+def test_places_of_code_values_are_finer_than_an_eighth_of_one() -> None:
+    lights = code_lights()
+    assert len(lights) == CODE_STEPS
+    assert (np.diff(lights) > 0).all()
+    assert (lights[0], lights[-1]) == (0, 1)
+    assert np.abs(np.diff(display_curve(lights.astype(float)))).max() * 255 < 0.125
