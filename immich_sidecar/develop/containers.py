@@ -225,7 +225,7 @@ def _by_pillow(path: Path, found: Format, data: mmap.mmap) -> Contents:
                 exif = tiff.read(_Stream(data))
                 # Pillow turns TIFFs upright by itself and gives the upright size.
                 width, height = _tiff_size(exif) or (width, height)
-                info["xmp"] = info.get("xmp") or exif.main.values.get(700, (b"",))[0]
+                info["xmp"] = info.get("xmp") or _bytes_of(exif.main.values.get(700, ()))
             shown = image.getexif().get(274, 1) if found is Format.AVIF else _orientation(exif)
     primaries, transfer = _nclx(data) if found is Format.AVIF else (2, 2)
     return Contents(
@@ -236,7 +236,7 @@ def _by_pillow(path: Path, found: Format, data: mmap.mmap) -> Contents:
         exif=exif,
         exif_block=block,
         xmp=_bytes(info.get("xmp") or info.get("XML:com.adobe.xmp")),
-        icc=info.get("icc_profile") or b"",
+        icc=_bytes(info.get("icc_profile")),
         bit_depth=_depth(found, exif, data),
         primaries=primaries,
         transfer=transfer,
@@ -271,5 +271,13 @@ def _after_exif_mark(block: bytes) -> bytes:
     return block[6:] if block.startswith(b"Exif\0\0") else block
 
 
-def _bytes(value: bytes | str | None) -> bytes:
-    return value.encode() if isinstance(value, str) else value or b""
+def _bytes(value: object) -> bytes:
+    """Text or bytes as bytes; of a damaged file what should be those may be anything else."""
+    return value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else b""
+
+
+def _bytes_of(values: tuple[tiff.Value, ...]) -> bytes:
+    """The content of a tag whose type may be `undefined` or `byte`."""
+    if values and isinstance(values[0], bytes):
+        return values[0]
+    return bytes(v for v in values if isinstance(v, int) and 0 <= v <= 255)

@@ -8,7 +8,7 @@ from pathlib import Path
 from immich_sidecar.errors import UndecodableError, UnsupportedError
 
 #: What decoders raise about bytes that make no sense to them.
-_DAMAGE = (
+DAMAGE = (
     ValueError,
     SyntaxError,
     EOFError,
@@ -48,7 +48,7 @@ def told_as_damage(path: Path) -> Iterator[None]:
         if error.errno is not None:
             raise
         raise UndecodableError(f"{path.name} is damaged: {_said(error)}.") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise UndecodableError(f"{path.name} is damaged: {_said(error)}.") from None
 
 

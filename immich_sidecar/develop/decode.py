@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_sidecar.develop import jpeg, jxl, raw, tiff
+from immich_sidecar.develop import deep_tiff, jpeg, jxl, raw, tiff
 from immich_sidecar.develop.bayer import Mosaic
 from immich_sidecar.develop.camera import Camera
 from immich_sidecar.develop.damage import told_as_damage
@@ -30,6 +30,8 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 #: What libjpeg reports about files that are whole all the same: padding before a scan or the end (but not
 #: before a restart marker, where it means lost data), and odd parameters of a scan.
 _HARMLESS = re.compile(r"extraneous bytes before marker 0x(d9|da|c4|dd)|Invalid SOS parameters|Adobe color")
+#: What libjpeg-turbo reports about whole files whose channels are sampled in ways that it has no name for.
+_ODDLY_SAMPLED = "Could not determine subsampling"
 _WITH_ALPHA = ("RGBA", "RGBa", "PA", "LA", "La")
 
 
@@ -146,6 +148,8 @@ def _jpeg(path: Path, facts: FileFacts, at_least: int | None) -> Decoded:
     try:
         pixels = simplejpeg.decode_jpeg(data, "RGB", **smaller)
     except ValueError as error:
+        if _ODDLY_SAMPLED in str(error):
+            return _by_pillow(path, facts)
         if not _HARMLESS.search(str(error)):
             raise UndecodableError(f"{path.name} is a damaged JPEG: {error}.") from None
         try:
@@ -217,29 +221,29 @@ def _three_channels(pixels: Any) -> Any:
 
 
 def _deep(path: Path, facts: FileFacts) -> Decoded | None:
-    """A PNG or TIFF of 16 bits; None where OpenCV does not read it as such."""
-    import cv2
-
-    encoded = np.frombuffer(path.read_bytes(), np.uint8)
-    try:
-        pixels: Any = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
+    """A PNG or TIFF of 16 bits; None where it is not read as such."""
+    pixels = deep_tiff.deep_pixels(path) if facts.format == "tiff" else _deep_png(path)
     width, height = _stored_size(facts)
-    if pixels is None or pixels.dtype != np.uint16 or pixels.shape[:2] != (height, width):
-        return None
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    elif pixels.shape[2] == 4:
-        pixels = _over_white(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA))
-    elif pixels.shape[2] == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    else:
+    if pixels is None or pixels.shape[:2] != (height, width):
         return None
     icc = _pillow_icc(path)
     if icc and _space(icc) is None:
         return None
-    return _managed(np.ascontiguousarray(pixels), icc, facts)
+    return _managed(pixels, icc, facts)
+
+
+def _deep_png(path: Path) -> Any:
+    import cv2
+
+    try:
+        pixels: Any = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if pixels is None or pixels.dtype != np.uint16:
+        return None
+    if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    return _three_channels(pixels)
 
 
 def _pillow_icc(path: Path) -> bytes:

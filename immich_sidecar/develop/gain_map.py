@@ -24,6 +24,8 @@ _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _MULTICHANNEL, _BASE_SPACE, _BACKWARD, _COMMON = 0x80, 0x40, 0x04, 0x08
 #: Light below which the ratio of HDR to SDR is too uncertain to be asked for.
 _DARK = 1e-3
+#: Light (with the offset of a map) from which on it has a logarithm.
+_LEAST = 1e-6
 _QUALITY = 95
 
 Three = tuple[float, float, float]
@@ -54,12 +56,23 @@ class GainMap:
     encoded: bytes
 
     def values(self) -> NDArray[np.uint8]:
-        """The map, shape (height, width, 1 or 3), as stored."""
+        """The map, shape (height, width, 1 or 3), as stored.
+
+        Raises
+        ------
+        NoGainMapError
+            If it is damaged.
+        """
         import simplejpeg
 
         grey = jpeg.read_header(self.encoded).frame
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(self.encoded, "GRAY" if grey and grey[4] == 1 else "RGB")
-        return pixels
+        try:
+            decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+                self.encoded, "GRAY" if grey and grey[4] == 1 else "RGB"
+            )
+        except ValueError:
+            raise NoGainMapError("that is damaged") from None
+        return decoded
 
 
 class NoGainMapError(ValueError):
@@ -222,10 +235,12 @@ def anew(
     old, new = _light(before, space, channels), _light(after, space, channels)
     sdr, hdr = (np.array(v[:channels], np.float32) for v in (gains.offset_sdr, gains.offset_hdr))
     ratio = np.maximum((old + sdr) * np.exp2(map_logs) - hdr, 0.0) / np.maximum(old, _DARK)
-    with np.errstate(divide="ignore"):
-        wanted = np.log2((new * ratio + hdr) / (new + sdr))
+    # Offsets may be nought or negative: what is black then has no ratio, and keeps its gain.
+    hdr_light, sdr_light = new * ratio + hdr, new + sdr
+    known = (old >= _DARK) & (hdr_light > _LEAST) & (sdr_light > _LEAST)
+    wanted = np.log2(np.where(known, hdr_light, 1.0) / np.where(known, sdr_light, 1.0))
     low, high = map_logs.min(axis=(0, 1)), map_logs.max(axis=(0, 1))
-    wanted = np.clip(np.where(old < _DARK, map_logs, wanted), low - 0.5, high + 0.5)
+    wanted = np.clip(np.where(known, wanted, map_logs), low - 0.5, high + 0.5)
     return _encoded(np.asarray(wanted, np.float32), gains)
 
 

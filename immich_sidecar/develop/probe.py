@@ -201,7 +201,8 @@ def _gain_map_problem(contents: Contents, data: mmap.mmap) -> str:
     if contents.format is not Format.JPEG:
         return f"in a {contents.format.upper()} file"
     try:
-        gain_map.find(data)
+        # Maps are small, and whether one is whole is seen only when it is decoded.
+        gain_map.find(data).values()
     except gain_map.NoGainMapError as error:
         return str(error)
     return ""

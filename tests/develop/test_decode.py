@@ -226,3 +226,17 @@ def test_real_files_decode_or_fail_as_they_should(photos) -> None:
         result = render(photos / name, (), max_edge=256)
         assert max(result.image.shape) == 256
         assert result.image.std() > 5
+
+
+def test_a_jpeg_whose_channels_are_sampled_in_a_way_that_has_no_name(tmp_path) -> None:
+    """Grey blocks alone, whose scan can be written by hand: all blocks of a kind cost the same bits."""
+    target = io.BytesIO()
+    Image.new("RGB", (16, 16), (128, 128, 128)).save(target, "JPEG", subsampling=2)
+    data = bytearray(target.getvalue())
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    for number, factors in enumerate((0x22, 0x21, 0x12)):
+        data[frame + 11 + 3 * number] = factors
+    # Four blocks of luma (no difference, end of block: 00 1010), two of each chroma (00 00).
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[: scan + 14] + bytes.fromhex("28a28a0000ffd9"))
+    assert np.array_equal(rendered(path), np.full((16, 16, 3), 128, np.uint8))

@@ -4,6 +4,7 @@ import imagecodecs
 import numpy as np
 import pillow_heif
 import pytest
+import tifffile
 
 from immich_sidecar.develop import jxl
 from immich_sidecar.develop.decode import decode
@@ -204,3 +205,52 @@ def test_a_jpeg_xl_that_ends_too_early_says_so(photos, tmp_path) -> None:
     path.write_bytes((photos / "formats" / "8bit-sRGB.jxl").read_bytes()[:400_000])
     with pytest.raises(UndecodableError, match=r"cut\.jxl is damaged: it ends too early"):
         decode(path, probe(path))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {},
+        {"planarconfig": "separate"},
+        {"planarconfig": "separate", "tile": (32, 48)},
+        {"tile": (64, 64), "compression": "deflate", "predictor": True},
+        {"compression": "lzw", "predictor": True, "rowsperstrip": 10},
+    ],
+)
+def test_tiff_of_sixteen_bits_however_it_is_laid_out(tmp_path, gradient, order, layout) -> None:
+    path = tmp_path / "a.tif"
+    pixels = gradient.transpose(2, 0, 1) if layout.get("planarconfig") == "separate" else gradient
+    tifffile.imwrite(path, pixels, photometric="rgb", byteorder=order, **layout)
+    assert np.array_equal(read(path).pixels, gradient)
+
+
+def test_tiff_of_sixteen_bits_in_grey(tmp_path, gradient) -> None:
+    grey = gradient[..., 0]
+    for name, photometric, stored in (("a.tif", "minisblack", grey), ("b.tif", "miniswhite", 65535 - grey)):
+        tifffile.imwrite(tmp_path / name, stored, photometric=photometric)
+        assert np.array_equal(read(tmp_path / name).pixels, np.repeat(grey[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_transparent_tiff_of_sixteen_bits_lies_over_white(tmp_path, gradient, planes) -> None:
+    """Colours may have been multiplied by alpha, or not; what is neither kind of alpha is left out."""
+    alpha = np.full((64, 1024, 1), 32768, np.uint16)
+    half = ((gradient.astype(np.uint32) * 32768 + 32767) // 65535).astype(np.uint16)
+    for name, kind, light, wanted in (
+        ("a.tif", "unassalpha", gradient, half + 32767),
+        ("b.tif", "assocalpha", half, half + 32767),
+        ("c.tif", "unspecified", gradient, gradient),
+    ):
+        pixels = np.concatenate([light, alpha], axis=2)
+        pixels = pixels.transpose(2, 0, 1) if planes == "separate" else pixels
+        tifffile.imwrite(tmp_path / name, pixels, photometric="rgb", extrasamples=[kind], planarconfig=planes)
+        assert np.abs(read(tmp_path / name).pixels.astype(int) - wanted).max() <= 1
+
+
+def test_a_tiff_of_sixteen_bits_that_ends_too_early_is_damaged(tmp_path, gradient) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, gradient, photometric="rgb")
+    path.write_bytes(path.read_bytes()[:-20_000])
+    with pytest.raises(UndecodableError):
+        read(path)

@@ -10,6 +10,7 @@ import pytest
 
 from immich_sidecar.develop import gain_map
 from immich_sidecar.develop.engine import develop, render
+from immich_sidecar.develop.icc import named_space
 from immich_sidecar.develop.probe import probe
 from tests.photos import make, ultra
 
@@ -107,6 +108,19 @@ def test_a_map_of_three_channels_and_a_gamma(tmp_path, picture, gain, recipe, ma
     assert told.gamma[0] == pytest.approx(1.6)
 
 
+def test_black_without_offsets_has_a_gain_all_the_same() -> None:
+    """Offsets of nought are allowed; nothing divided by nothing is no gain, and less than nothing has no logarithm."""
+    level = np.linspace(0, 255, 64).round().astype(np.uint8)
+    before = np.repeat(np.tile(level, (16, 1))[..., None], 3, axis=2)
+    after = np.maximum(before.astype(int) - 40, 0).astype(np.uint8)
+    for sdr, hdr in ((0.0, 0.0), (0.0, -0.01), (-0.01, 0.0)):
+        gains = gain_map.Gains((0.0,) * 3, (2.0,) * 3, (1.0,) * 3, (sdr,) * 3, (hdr,) * 3, 0.0, 2.0)
+        logs = np.full((16, 64, 1), 1.5, np.float32)
+        new = gain_map.anew(before, after, logs, named_space("sRGB"), gains).gains
+        assert np.isfinite([*new.low, *new.high]).all()
+        assert gain_map.read_iso(gain_map.written_iso(new)).high == pytest.approx(new.high, abs=1e-5)
+
+
 def test_googles_reader_agrees(tmp_path, picture, gain, made) -> None:
     """libultrahdr shows the crop of a version as it shows that part of the original."""
     original = ultra.write(tmp_path / "a.jpg", picture, gain, iso=True)
@@ -174,6 +188,10 @@ def test_what_cannot_be_kept_says_why(tmp_path, picture, gain) -> None:
     reverse = ultra.write(tmp_path / "b.jpg", picture, gain, extra='hdrgm:BaseRenditionIsHDR="True"')
     assert probe(reverse).gain_map_problem == "that makes SDR of HDR"
     assert not probe(reverse).keeps_gain_map
+    torn = ultra.write(tmp_path / "c.jpg", picture, gain)
+    data = torn.read_bytes()
+    torn.write_bytes(data[:-200] + bytes(198) + data[-2:])
+    assert probe(torn).gain_map_problem == "that is damaged"
 
 
 def test_a_real_one(photos, tmp_path, made) -> None:

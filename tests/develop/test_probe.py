@@ -1,14 +1,18 @@
 """Facts of files, by content; and files that are no photos."""
 
+import io
 import shutil
 import struct
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+import tifffile
 from PIL import Image
 
-from immich_sidecar.develop.probe import looks_like_photo_name, probe
+from immich_sidecar.develop import tiff
+from immich_sidecar.develop.containers import _bytes_of
+from immich_sidecar.develop.probe import contents_of, looks_like_photo_name, probe
 from immich_sidecar.errors import NotAPhotoError, UndecodableError, UnsupportedError
 from tests.photos import make
 
@@ -148,3 +152,16 @@ def test_facts_of_real_photos(photos) -> None:
         assert (facts.has_gain_map, facts.is_motion_photo, facts.is_panorama) == (False, False, False)
     assert probe(photos / "sea-sunset-noritsu.jpg").captured_at is None
     assert probe(photos / "flowers-orientation3-iphone5.jpg").gps == pytest.approx((47.62717, -122.33733), abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", [1, 7])
+def test_xmp_of_a_tiff_may_be_bytes_of_either_kind(tmp_path, kind) -> None:
+    """Also where Pillow does not tell it, as in damaged files."""
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">hdrgm:Version</x:xmpmeta>'
+    path = tmp_path / "a.tif"
+    tags = [(700, kind, len(packet), packet, True)]
+    tifffile.imwrite(path, make.scene(32, 24), photometric="rgb", extratags=tags, metadata=None)
+    assert contents_of(path).xmp == packet
+    assert probe(path).has_gain_map
+    values = tiff.read(io.BytesIO(path.read_bytes())).main.values[700]
+    assert _bytes_of(values) == packet
