@@ -7,6 +7,9 @@ from immich_sidecar.analysis.analysis import Analysis
 _LEAST_DEGREES = 0.6
 #: A larger one is mostly meant.
 _MOST_DEGREES = 8.0
+#: From so many degrees on a lean is rarer than among the photos that the judge has learnt from, where every lean was as
+#: frequent; and what is left of the odds for it at the most.
+_RARE_DEGREES, _RARE = 3.0, 0.5
 #: How much more a wrong turn counts than a right one.
 _CAUTION = 0.15
 #: Below this confidence a lean is not even offered.
@@ -21,8 +24,10 @@ def suggest(analysis: Analysis) -> Suggestion | None:
     degrees = tilt.degrees
     if degrees is None or not _LEAST_DEGREES <= abs(degrees) <= _MOST_DEGREES:
         return None
+    rarity = 1.0 - (1.0 - _RARE) * ramp(abs(degrees), _RARE_DEGREES, _MOST_DEGREES)
+    likely = rarity * tilt.confidence / (1.0 - (1.0 - rarity) * tilt.confidence)
     # A wrong turn is worse than none, and what is hardly seen has to be surer still.
-    confidence = tilt.confidence - _CAUTION * (1 - tilt.confidence)
+    confidence = likely - _CAUTION * (1 - likely)
     confidence *= 0.85 + 0.15 * ramp(abs(degrees), _LEAST_DEGREES, 1.2)
     if confidence < _WORTH_OFFERING:
         return None

@@ -32,6 +32,8 @@ RIGHT, LEVEL, LEAST = 0.5, 0.5, 0.6
 #: Photos are dealt into so many parts; each is judged by trees of the others.
 PARTS = 8
 _TREES, _RATE, _SHARE, _FEWEST = 120, 0.09, 0.6, 30
+#: So many groups of trees grow by different draws, and are averaged.
+_GROUPS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,35 +86,35 @@ def grown(evidence: Evidence, use: NDArray[np.bool_]) -> Judge:
     from sklearn.ensemble import GradientBoostingClassifier
 
     right = np.abs(evidence.degrees - evidence.truth) < RIGHT
-    model = GradientBoostingClassifier(
-        n_estimators=_TREES,
-        learning_rate=_RATE,
-        max_depth=DEPTH,
-        subsample=_SHARE,
-        min_samples_leaf=_FEWEST,
-        max_features=0.4,
-        random_state=0,
-    ).fit(evidence.table[use], right[use])
     inner, ends = 2**DEPTH - 1, 2**DEPTH
-    feature, threshold = np.zeros((_TREES, inner), int), np.full((_TREES, inner), 1e9)
-    leaf = np.zeros((_TREES, ends))
-    for number, regressor in enumerate(model.estimators_[:, 0]):
-        found = regressor.tree_
+    feature, threshold = np.zeros((_GROUPS * _TREES, inner), int), np.full((_GROUPS * _TREES, inner), 1e9)
+    leaf = np.zeros((_GROUPS * _TREES, ends))
 
-        def lay(source: int, target: int, number: int = number, found: Any = found) -> None:
-            """Copy a branch into the heap; where it ends early, everything goes to the left."""
-            if target >= inner:
-                leaf[number, target - inner] = _RATE * found.value[source, 0, 0]
-                return
-            if found.children_left[source] < 0:
-                lay(source, 2 * target + 1)
-                return
-            feature[number, target] = found.feature[source]
-            threshold[number, target] = found.threshold[source]
-            lay(found.children_left[source], 2 * target + 1)
-            lay(found.children_right[source], 2 * target + 2)
+    def lay(found: Any, source: int, number: int, target: int) -> None:
+        """Copy a branch into the heap; where it ends early, everything goes to the left."""
+        if target >= inner:
+            leaf[number, target - inner] = _RATE * found.value[source, 0, 0] / _GROUPS
+            return
+        if found.children_left[source] < 0:
+            lay(found, source, number, 2 * target + 1)
+            return
+        feature[number, target] = found.feature[source]
+        threshold[number, target] = found.threshold[source]
+        lay(found, found.children_left[source], number, 2 * target + 1)
+        lay(found, found.children_right[source], number, 2 * target + 2)
 
-        lay(0, 0)
+    for group in range(_GROUPS):
+        model = GradientBoostingClassifier(
+            n_estimators=_TREES,
+            learning_rate=_RATE,
+            max_depth=DEPTH,
+            subsample=_SHARE,
+            min_samples_leaf=_FEWEST,
+            max_features=0.4,
+            random_state=group,
+        ).fit(evidence.table[use], right[use])
+        for number, regressor in enumerate(model.estimators_[:, 0]):
+            lay(regressor.tree_, 0, group * _TREES + number, 0)
     share = float(right[use].mean())
     start = float(np.log(share / (1 - share)))
     return Judge(tuple(evidence.names), feature, threshold, leaf, start, 1.0, 0.0)

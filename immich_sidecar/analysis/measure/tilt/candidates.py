@@ -24,6 +24,19 @@ _AGREE = 0.8
 #: How many candidates are looked at.
 _MOST = 8
 
+#: Figures of which the lead on the best of the other candidates is told, too.
+_LEADS = (
+    "level_weight",
+    "upright_weight",
+    "support",
+    "level_longest",
+    "upright_longest",
+    "level_gradient",
+    "upright_gradient",
+    "level_path",
+    "upright_path",
+)
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -121,6 +134,7 @@ def candidates(grey: NDArray[np.uint8]) -> list[Candidate]:
         candidate.evidence["rival"] = max(
             (c.evidence["support"] for c in found if abs(c.degrees - candidate.degrees) > 1.0), default=0.0
         )
+    compare([candidate.evidence for candidate in found])
     return sorted(found, key=lambda c: -c.evidence["support"])
 
 
@@ -159,6 +173,26 @@ def _candidate(
     evidence["size"] = abs(degrees)
     evidence["support"] = float(sum(evidence[name] for name in shares))
     return Candidate(degrees, levels, uprights, evidence, running_together)
+
+
+def compare(found: list[dict[str, float]]) -> None:
+    """Add to the evidence for each lean how uprights and level edges share in it, and its lead on the other leans."""
+    leads = [
+        {
+            f"lead_{name}": one[name] - max((other[name] for other in found if other is not one), default=0.0)
+            for name in _LEADS
+        }
+        for one in found
+    ]
+    for one, lead in zip(found, leads, strict=True):
+        weights = [10 ** one[f"{family}_weight"] for family in ("upright", "level")]
+        one["share_weight"] = weights[0] / sum(weights)
+        one["weight"] = float(np.log10(sum(weights)))
+        for name in ("lengths", "gradient", "spectrum"):
+            one[f"share_{name}"] = one[f"upright_{name}"] / (one[f"upright_{name}"] + one[f"level_{name}"] + 1e-6)
+        for family in ("upright", "level"):
+            one[f"{family}_whole"] = one[f"{family}_longest"] / (one[f"{family}_lengths"] + 1e-6)
+        one.update(lead)
 
 
 def _running_together(level: Family) -> float:
