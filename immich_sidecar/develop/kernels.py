@@ -115,8 +115,7 @@ def colour_codes(pixels: Any, tables: Any, first_row: int, stages: Any, out: Any
     `pixels` (rows, width, 3) uint8, rows of the picture from `first_row` on; `tables` (3, 256) code value to linear
     light; `out` like `pixels`; may be the same array.
     """
-    around, held = maps_for_rows(pixels.shape[1], stages.map_a.shape[1], stages.width), np.full(2, -1)
-    work, places = memory()
+    around, held, (work, places) = rows_of_maps(pixels.shape[1], stages), np.full(2, -1), memory()
     for y in range(pixels.shape[0]):
         colour_row(pixels, y, tables, first_row + y, stages, around, held, work, places, out)
 
@@ -127,10 +126,15 @@ def colour_planes(planes: Any, first_row: int, stages: Any, out: Any) -> None:
 
     `planes` (3, rows, width) float32, rows of the picture from `first_row` on; `out` (rows, width, 3) uint8 or uint16.
     """
-    around, held = maps_for_rows(planes.shape[2], stages.map_a.shape[1], stages.width), np.full(2, -1)
-    work, places = memory()
+    around, held, (work, places) = rows_of_maps(planes.shape[2], stages), np.full(2, -1), memory()
     for y in range(planes.shape[1]):
         colour_row(planes, y, None, first_row + y, stages, around, held, work, places, out)
+
+
+@compiled
+def rows_of_maps(width: int, stages: Any) -> Any:
+    """Memory for rows of the maps of the surroundings, where they are asked."""
+    return maps_for_rows(width if stages.is_local else 0, stages.map_a.shape[1], stages.width)
 
 
 @compiled

@@ -29,9 +29,6 @@ VIVID = 0.3
 #: The hue of skin of all complexions lies about 48 degrees in OKLab: its direction, the cosines between which a hue
 #: counts as skin wholly and not at all (25 and 50 degrees away), and how much of vibrance skin is spared.
 SKIN_A, SKIN_B, SKIN_NEAR, SKIN_FAR, SKIN_KEPT = 0.669, 0.743, 0.906, 0.643, 0.7
-#: Planes of what `saturate` finds are W0 to W3 (how far each cone response is from the lightness, and that) and FACTOR.
-#: How many planes before them the same numbers are laid together of pixels that would leave the space.
-_LEAVING = W0 - HIGH
 
 
 @compiled
@@ -41,6 +38,8 @@ def saturate(work: Any, to_cones: Any, back: Any, saturation: Any, vibrance: Any
     With the lightness kept, a factor t of chroma moves the cube root of each cone response away from the lightness
     by t, and each channel is a polynomial of degree 3 in t. Where that would leave 0..1 the factor is bent so that
     it ends at the border of the space and no two different colours become one.
+
+    What is found lies in W0 to W2 (how far each cone response is from the lightness), W3 (that) and FACTOR.
     """
     c00, c01, c02 = to_cones[0]
     c10, c11, c12 = to_cones[1]
@@ -67,7 +66,10 @@ def saturate(work: Any, to_cones: Any, back: Any, saturation: Any, vibrance: Any
 
 @compiled
 def grow(work: Any, back: Any, places: Any, n: int) -> None:
-    """Multiply chroma by its factor; where that leaves the space, by the one that `bent` finds."""
+    """Multiply chroma by its factor; where that would leave the space, by the one that `bend` finds.
+
+    The numbers of the latter pixels are laid together for that, in the five planes from HIGH on.
+    """
     leaving = np.int32(0)
     for i in range(padded(n)):
         light, factor = work[i + W3], work[i + FACTOR]
@@ -100,10 +102,7 @@ def grow(work: Any, back: Any, places: Any, n: int) -> None:
 
 @compiled
 def bend(work: Any, back: Any, n: int) -> None:
-    """Light of pixels whose numbers lie from HIGH on, which is written over them.
-
-    The factor of chroma is bent so that it ends at the border of the space.
-    """
+    """Light of pixels whose numbers lie in the five planes from HIGH on; it is written over the first three."""
     for i in range(padded(n)):
         light, factor = work[i + HIGH + 3 * PIECE], work[i + HIGH + 4 * PIECE]
         p, q, s = work[i + HIGH], work[i + HIGH + PIECE], work[i + HIGH + 2 * PIECE]
