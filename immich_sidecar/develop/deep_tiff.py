@@ -49,7 +49,7 @@ def deep_pixels(path: Path) -> NDArray[np.uint16] | None:
         light = 65535 - light
     if kinds and kinds[0] in (_ASSOCIATED, _UNASSOCIATED):
         light = _over_white(light, alpha, is_associated=kinds[0] == _ASSOCIATED)
-    whole: NDArray[np.uint16] = np.ascontiguousarray(np.broadcast_to(light, (*light.shape[:2], 3)), np.uint16)
+    whole: NDArray[np.uint16] = np.ascontiguousarray(np.repeat(light, 3, axis=2) if colours == 1 else light, np.uint16)
     return whole
 
 

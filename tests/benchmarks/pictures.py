@@ -1,10 +1,11 @@
 """Pictures that need no demosaicing: how long recipes and suggestions take, and how much memory, beside others' tools.
 
 Run ``python -m tests.benchmarks.pictures [JPEG]`` (about a minute); JPEG (default: the largest of the `photos` in
-``SIDECAR_TEST_DATA``) is brought to 24 megapixels. Times are processor time of one thread, the best of some rounds
-in which everything takes turns; the limit is decoding and encoding alone, measured in the same rounds. Tools
-of their own processes are measured whole, with their start; those that are not installed are left out.
-``PHOTO_S`` may name the command of photo-s-tools (with its extra `enhance`).
+``SIDECAR_TEST_DATA``) is brought to 24 megapixels, once as it is and once with the grain of a sensor, which makes the
+file as large as cameras write them: photos that were published are softer, and decoded faster. Times are processor time
+of one thread, the best of some rounds in which everything takes turns; the limit is decoding and encoding alone,
+measured in the same rounds. Tools of their own processes are measured whole, with their start; those that are not
+installed are left out. ``PHOTO_S`` may name the command of photo-s-tools (with its extra `enhance`).
 """
 
 import argparse
@@ -46,6 +47,8 @@ RECIPE = {
     "crop": {"x": 0.03, "y": 0.02, "width": 0.94, "height": 0.95},
     "sharpen": {"amount": 40},
 }
+#: Code values by which the grain of a sensor deviates here.
+GRAIN = 8.0
 #: Times decoding and encoding; milliseconds of a preview and of measuring a file; megabytes of a worker.
 LIMITS = (2.0, 60.0, 250.0, 450.0)
 _MEMORY = "--memory"
@@ -57,13 +60,21 @@ def recipe(**operations: dict[str, float]) -> Recipe:
     return new_recipe("a" * 64, [], operations, at=at, recipe_id="00000000-0000-4000-8000-000000000000")
 
 
-def jpeg_of_24_megapixels(path: Path | None) -> bytes:
-    """A photo enlarged or shrunk to that size, or a drawn scene where there is none."""
+def jpeg_of_24_megapixels(path: Path | None, *, grain: float = 0.0) -> bytes:
+    """A photo enlarged or shrunk to that size, or a drawn scene where there is none.
+
+    `grain` is the deviation of noise that is added, in code values; with some, the quality is 95 in place of 92.
+    """
     stored = None if path is None else cv2.imread(str(path))
     picture = scene(1500, 1000) if stored is None else np.asarray(stored[..., ::-1], np.uint8)
     if picture.shape[:2] != (HEIGHT, WIDTH):
         picture = np.asarray(cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
-    return jpeg_bytes(picture, quality=92, subsampling="420")
+    if grain:
+        noise = np.random.default_rng(0).normal(0.0, 1.0, picture.shape[:2]).astype(np.float32)
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6), np.float32)
+        noise *= np.float32(grain) / noise.std()
+        picture = np.clip(picture + noise[..., np.newaxis], 0.0, 255.0).astype(np.uint8)
+    return jpeg_bytes(picture, quality=95 if grain else 92, subsampling="420")
 
 
 def pixels(path: Path) -> int:
@@ -154,22 +165,19 @@ def main() -> None:
         return
     photos = Path(os.environ.get("SIDECAR_TEST_DATA", "../shared")) / "photos"
     largest = max(photos.glob("*.jpg"), key=pixels, default=None)
+    wanted = recipe(**RECIPE)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        original, out = folder / "original.jpg", folder / "developed.jpg"
+        original, grainy, out = folder / "original.jpg", folder / "grainy.jpg", folder / "developed.jpg"
         original.write_bytes(jpeg_of_24_megapixels(options.jpeg or largest))
-        data = original.read_bytes()
+        grainy.write_bytes(jpeg_of_24_megapixels(options.jpeg or largest, grain=GRAIN))
         engine.warm()
-        wanted = recipe(**RECIPE)
-        engine.develop(original, wanted, out)
-        developed = simplejpeg.decode_jpeg(out.read_bytes(), "RGB")
         preview = PreviewSource.of(original)
         preview.jpeg(wanted.operations)
         suggestion(original, folder)
         works: dict[str, Callable[[], object]] = {
-            "decode": lambda: simplejpeg.decode_jpeg(data, "RGB"),
-            "encode": lambda: jpeg_bytes(developed),
-            "immich-sidecar": lambda: engine.develop(original, wanted, out),
+            **of_the_file("plain", original, wanted, out),
+            **of_the_file("grainy", grainy, wanted, out),
             "preview": lambda: preview.jpeg(wanted.operations),
             "suggestion": lambda: suggestion(original, folder),
             **tools(original, folder),
@@ -179,16 +187,22 @@ def main() -> None:
             for each, work in works.items():
                 best[each] = min(best[each], taken(work))
         memory = peak_megabytes(original)
-    floor = best.pop("decode") + best.pop("encode")
-    own, shown, told = best.pop("immich-sidecar"), best.pop("preview"), best.pop("suggestion")
-    height, width = developed.shape[:2]
+        bits = {
+            each: 8 * path.stat().st_size / WIDTH / HEIGHT for each, path in (("plain", original), ("grainy", grainy))
+        }
+    shown, told = best.pop("preview"), best.pop("suggestion")
     console = Console()
-    console.print(f"{WIDTH} x {HEIGHT} to {width} x {height}: {', '.join(RECIPE)}")
-    table = Table("whole recipe, warm", "ms", "to decode + encode", "limit")
-    table.add_row("decode + encode", f"{1000 * floor:.0f}", "1.0", "")
-    table.add_row("immich-sidecar", f"{1000 * own:.0f}", f"{own / floor:.2f}", f"{LIMITS[0]:.1f}")
+    console.print(f"{WIDTH} x {HEIGHT}: {', '.join(RECIPE)}")
+    table = Table("whole recipe, warm", "bits a pixel", "ms", "to decode + encode", "limit")
+    floors = {}
+    for kind in ("plain", "grainy"):
+        floors[kind] = best.pop(f"{kind}, decode") + best.pop(f"{kind}, encode")
+        own = best.pop(f"{kind}, developed")
+        table.add_row(f"decode + encode, {kind}", f"{bits[kind]:.1f}", f"{1000 * floors[kind]:.0f}", "1.0", "")
+        ratio = f"{own / floors[kind]:.2f}"
+        table.add_row(f"immich-sidecar, {kind}", "", f"{1000 * own:.0f}", ratio, f"{LIMITS[0]:.1f}")
     for each, seconds in best.items():
-        table.add_row(each, f"{1000 * seconds:.0f}", f"{seconds / floor:.2f}", "")
+        table.add_row(f"{each}, plain", "", f"{1000 * seconds:.0f}", f"{seconds / floors['plain']:.2f}", "")
     console.print(table)
     others = Table("", "measured", "to the limit")
     for each, measured, limit in (
@@ -198,6 +212,18 @@ def main() -> None:
     ):
         others.add_row(each, measured, f"{limit:.2f}")
     console.print(others)
+
+
+def of_the_file(kind: str, original: Path, wanted: Recipe, out: Path) -> dict[str, Callable[[], object]]:
+    """Developing a file, and what could not be left out of that."""
+    data = original.read_bytes()
+    engine.develop(original, wanted, out)
+    developed = simplejpeg.decode_jpeg(out.read_bytes(), "RGB")
+    return {
+        f"{kind}, decode": lambda: simplejpeg.decode_jpeg(data, "RGB"),
+        f"{kind}, encode": lambda: jpeg_bytes(developed),
+        f"{kind}, developed": lambda: engine.develop(original, wanted, out),
+    }
 
 
 if __name__ == "__main__":
