@@ -39,4 +39,5 @@ def sharpen_rows(pixels: Any, luma: Any, soft: Any, light: Any, dark: Any, amoun
             triple[3 * x + 2] = changes[x]
         row = pixels[y].reshape(3 * width)
         for x in range(3 * width):
-            row[x] = min(max(np.int16(row[x]) + triple[x], black), white)
+            # Sums of two numbers of 16 bits have 64 in numba, which takes six times as long.
+            row[x] = min(max(np.int16(np.int16(row[x]) + triple[x]), black), white)

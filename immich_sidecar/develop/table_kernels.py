@@ -116,9 +116,10 @@ def encode(work: Any, places: Any, encoding: Any, out: Any, y: int, x0: int, n: 
     bits = work.view(np.int32)
     first, last, unused = np.int32(_FIRST_CODE), np.int32(_LAST_CODE), np.int32(_UNUSED)
     for i in range(padded(n)):
-        places[i] = max(min(bits[i] >> unused, last), first) - first
-        places[i + P1] = max(min(bits[i + GREEN] >> unused, last), first) - first
-        places[i + P2] = max(min(bits[i + BLUE] >> unused, last), first) - first
+        # Differences of two numbers of 32 bits have 64 in numba, unless they are told not to.
+        places[i] = np.int32(max(min(np.int32(bits[i] >> unused), last), first) - first)
+        places[i + P1] = np.int32(max(min(np.int32(bits[i + GREEN] >> unused), last), first) - first)
+        places[i + P2] = np.int32(max(min(np.int32(bits[i + BLUE] >> unused), last), first) - first)
     red, green, blue = encoding[0], encoding[encoding.shape[0] // 2], encoding[encoding.shape[0] - 1]
     for i in range(n):
         row[i, 0] = red[np.uint32(places[i])]
