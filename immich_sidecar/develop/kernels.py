@@ -34,6 +34,7 @@ from immich_sidecar.develop.table_kernels import (
     ZERO,
     encode,
     memory,
+    mix,
     padded,
     through_table,
 )
@@ -230,18 +231,6 @@ def read(pixels: Any, y: int, x0: int, n: int, tables: Any, work: Any) -> None:
             line, target = pixels[k, y, x0 : x0 + n], work[k * PIECE : (k + 1) * PIECE]
             for i in range(n):
                 target[i] = line[i]
-
-
-@compiled
-def mix(work: Any, m: Any, n: int) -> None:
-    m00, m01, m02 = m[0]
-    m10, m11, m12 = m[1]
-    m20, m21, m22 = m[2]
-    for i in range(padded(n)):
-        r, g, b = work[i + RED], work[i + GREEN], work[i + BLUE]
-        work[i + RED] = m00 * r + m01 * g + m02 * b
-        work[i + GREEN] = m10 * r + m11 * g + m12 * b
-        work[i + BLUE] = m20 * r + m21 * g + m22 * b
 
 
 @compiled

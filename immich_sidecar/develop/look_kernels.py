@@ -17,6 +17,7 @@ from immich_sidecar.develop.table_kernels import (
     W2,
     W3,
     ZERO,
+    mix,
     padded,
     root_place,
     through_even_table,
@@ -60,12 +61,9 @@ def look_up(work: Any, stages: Any, places: Any, n: int, is_deep: bool) -> None:
 @compiled
 def to_table(work: Any, m: Any, n: int) -> None:
     """Light of the space to sRGB, cut to what a table has; what was cut off is noted."""
-    m00, m01, m02 = m[0]
-    m10, m11, m12 = m[1]
-    m20, m21, m22 = m[2]
+    mix(work, m, n)
     for i in range(padded(n)):
         r, g, b = work[i + RED], work[i + GREEN], work[i + BLUE]
-        r, g, b = m00 * r + m01 * g + m02 * b, m10 * r + m11 * g + m12 * b, m20 * r + m21 * g + m22 * b
         r0, g0, b0 = min(max(r, ZERO), ONE), min(max(g, ZERO), ONE), min(max(b, ZERO), ONE)
         work[i + RED], work[i + GREEN], work[i + BLUE] = r0, g0, b0
         work[i + RED_OVER], work[i + GREEN_OVER], work[i + BLUE_OVER] = r - r0, g - g0, b - b0
@@ -117,13 +115,8 @@ def weigh_corners(work: Any, places: Any, lut: Any, points: int, strength: Any, 
 @compiled
 def from_table(work: Any, m: Any, left: Any, n: int) -> None:
     """Light of sRGB to that of the space. What lies outside sRGB is in no table; it goes as its strength grows."""
-    m00, m01, m02 = m[0]
-    m10, m11, m12 = m[1]
-    m20, m21, m22 = m[2]
     for i in range(padded(n)):
-        r = work[i + RED] + work[i + RED_OVER] * left
-        g = work[i + GREEN] + work[i + GREEN_OVER] * left
-        b = work[i + BLUE] + work[i + BLUE_OVER] * left
-        work[i + RED] = m00 * r + m01 * g + m02 * b
-        work[i + GREEN] = m10 * r + m11 * g + m12 * b
-        work[i + BLUE] = m20 * r + m21 * g + m22 * b
+        work[i + RED] += work[i + RED_OVER] * left
+        work[i + GREEN] += work[i + GREEN_OVER] * left
+        work[i + BLUE] += work[i + BLUE_OVER] * left
+    mix(work, m, n)

@@ -82,6 +82,12 @@ def through_table(work: Any, plane: int, table: Any, places: Any, n: int, is_dee
         k = np.int32(place)
         places[i] = k
         parts[i] = place - np.float32(k)
+    between_steps(values, table, places, parts, n)
+
+
+@compiled
+def between_steps(values: Any, table: Any, places: Any, parts: Any, n: int) -> None:
+    """What a table says at `places` and `parts` of the step that follows."""
     for i in range(n):
         at = np.uint32(places[i])
         below = table[at]
@@ -97,10 +103,20 @@ def through_even_table(work: Any, plane: int, table: Any, places: Any, n: int) -
         k = np.int32(place)
         places[i] = k
         parts[i] = place - np.float32(k)
-    for i in range(n):
-        at = np.uint32(places[i])
-        below = table[at]
-        values[i] = below + (table[at + np.uint32(1)] - below) * parts[i]
+    between_steps(values, table, places, parts, n)
+
+
+@compiled
+def mix(work: Any, m: Any, n: int) -> None:
+    """The three channels times a 3x3 matrix."""
+    m00, m01, m02 = m[0]
+    m10, m11, m12 = m[1]
+    m20, m21, m22 = m[2]
+    for i in range(padded(n)):
+        r, g, b = work[i + RED], work[i + GREEN], work[i + BLUE]
+        work[i + RED] = m00 * r + m01 * g + m02 * b
+        work[i + GREEN] = m10 * r + m11 * g + m12 * b
+        work[i + BLUE] = m20 * r + m21 * g + m22 * b
 
 
 @compiled
