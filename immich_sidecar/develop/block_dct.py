@@ -21,6 +21,8 @@ from immich_sidecar.develop.compiled import compiled_exactly
 BLOCK, STEP = 8, 3
 #: Columns that are worked on at a time, so that all their coefficients fit the second-level cache.
 _PIECE = 512
+#: How far the rows of a piece lie apart that is added up: it has 7 noughts to each side.
+_STRIDE = _PIECE + 16
 _C1, _C2, _C3, _C4, _C5, _C6, _C7 = (np.float32(0.5 * math.cos(k * math.pi / 16)) for k in range(1, 8))
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
@@ -33,13 +35,13 @@ def without_noise(plane: Any, threshold: Any, out: Any) -> None:
     smaller than `threshold` (float32; a multiple of the noise's deviation) go; `out` like `plane`.
     """
     height, width = plane.shape
-    weights = np.zeros((height, width), np.float32)
+    weights = np.empty(((height - 8) // STEP + 1, width), np.float32)
     rows = np.empty((8, width), np.float32)
     clean = np.empty((8, width + 8), np.float32)
     weight = np.empty(width + 8, np.float32)
     block = np.empty((8, 9, _PIECE), np.float32)
-    part = np.empty((8, _PIECE), np.float32)
-    count = np.empty(_PIECE, np.float32)
+    part = np.zeros(8 * _STRIDE, np.float32)
+    count = np.zeros(_STRIDE, np.float32)
     limit = threshold * threshold
     blocks = width - 7
     out[:] = _ZERO
@@ -55,21 +57,27 @@ def without_noise(plane: Any, threshold: Any, out: Any) -> None:
             for x in range(n):
                 stay = block[0, 8, x] + block[1, 8, x] + block[2, 8, x] + block[3, 8, x]
                 stay += block[4, 8, x] + block[5, 8, x] + block[6, 8, x] + block[7, 8, x]
-                count[x] = _ONE / stay
+                count[x + 7] = _ONE / stay
+            count[n + 7 : n + 14] = _ZERO
             for k in range(8):
                 _back_across(block[k], count, part, n)
                 _add_shifted(part, clean[k, x0:], n)
-            for k in range(8):
-                for x in range(n):
-                    weight[x0 + x + k] += count[x]
+            _add_weights(count, weight[x0:], n)
         _back_down(clean, out[y : y + 8], width)
-        for k in range(8):
-            for x in range(width):
-                weights[y + k, x] += weight[x]
+        whole = weights[y // STEP]
+        for x in range(width):
+            whole[x] = weight[x]
         y += STEP
     for y in range(height):
+        # Rows of blocks that cover this one: two or three, but at the border.
+        first, last = max(0, (y - 8) // STEP + 1), min(y // STEP, weights.shape[0] - 1)
+        if first > last:
+            continue
+        two, three = min(first + 1, last), min(first + 2, last)
+        also_two, also_three = np.float32(last > first), np.float32(last > first + 1)
+        line, one, second, third = out[y], weights[first], weights[two], weights[three]
         for x in range(width):
-            out[y, x] /= max(weights[y, x], np.float32(1e-6))
+            line[x] /= one[x] + also_two * second[x] + also_three * third[x]
 
 
 @compiled_exactly
@@ -182,23 +190,41 @@ def _across(row: Any, out: Any, limit: Any, first_limit: Any, n: int) -> None:
 
 @compiled_exactly
 def _back_across(block: Any, weight: Any, out: Any, n: int) -> None:
-    """The inverse of `_across`, times a weight of each place."""
+    """The inverse of `_across`, times a weight of each place; eight rows, each from place 7 on and then noughts."""
     r0, r1, r2, r3, r4, r5, r6, r7 = block[0], block[1], block[2], block[3], block[4], block[5], block[6], block[7]
-    o0, o1, o2, o3, o4, o5, o6, o7 = out[0], out[1], out[2], out[3], out[4], out[5], out[6], out[7]
     for x in range(n):
         a, b, c, d, e, f, g, h = _backward(r0[x], r1[x], r2[x], r3[x], r4[x], r5[x], r6[x], r7[x])
-        w = weight[x]
-        o0[x], o1[x], o2[x], o3[x] = a * w, b * w, c * w, d * w
-        o4[x], o5[x], o6[x], o7[x] = e * w, f * w, g * w, h * w
+        w = weight[x + 7]
+        out[x + 7], out[x + 7 + _STRIDE], out[x + 7 + 2 * _STRIDE], out[x + 7 + 3 * _STRIDE] = (
+            a * w,
+            b * w,
+            c * w,
+            d * w,
+        )
+        out[x + 7 + 4 * _STRIDE], out[x + 7 + 5 * _STRIDE] = e * w, f * w
+        out[x + 7 + 6 * _STRIDE], out[x + 7 + 7 * _STRIDE] = g * w, h * w
+    for k in range(8):
+        for x in range(n + 7, n + 14):
+            out[k * _STRIDE + x] = _ZERO
 
 
 @compiled_exactly
 def _add_shifted(part: Any, out: Any, n: int) -> None:
-    """Add row k of `part` to `out`, k places further."""
-    for k in range(8):
-        row = part[k]
-        for x in range(n):
-            out[x + k] += row[x]
+    """Add row k of `part` (see `_back_across`) to `out`, k places further."""
+    for x in range(n + 7):
+        near = (part[x + 7] + part[x + 6 + _STRIDE]) + (part[x + 5 + 2 * _STRIDE] + part[x + 4 + 3 * _STRIDE])
+        far = (part[x + 3 + 4 * _STRIDE] + part[x + 2 + 5 * _STRIDE]) + (
+            part[x + 1 + 6 * _STRIDE] + part[x + 7 * _STRIDE]
+        )
+        out[x] += near + far
+
+
+@compiled_exactly
+def _add_weights(count: Any, out: Any, n: int) -> None:
+    """Add the weight of each block (from place 7 on, noughts about them) to the eight columns that it covers."""
+    for x in range(n + 7):
+        near = (count[x] + count[x + 1]) + (count[x + 2] + count[x + 3])
+        out[x] += near + ((count[x + 4] + count[x + 5]) + (count[x + 6] + count[x + 7]))
 
 
 @compiled_exactly
@@ -264,9 +290,62 @@ def join(red: Any, green: Any, blue: Any, luma: Any, scale: Any, unstable: Any, 
 
 
 @compiled_exactly
-def keep_detail(plane: Any, smooth: Any, energy: Any, limit: Any) -> None:
-    """`smooth` plus `plane` as far as its `energy` around passes `limit`; in place of `plane`."""
+def take_fine(plane: Any, half: Any, energy: Any) -> None:
+    """Leave of a plane (rows, columns; both even) what is finer than `half`, its means of 2 x 2, say when enlarged.
+
+    `energy`, as large as `half`, becomes the mean square of that.
+    """
+    columns = half.shape[1]
+    between, wide = np.empty(columns, np.float32), np.empty(2 * columns, np.float32)
+    quarter = np.float32(0.25)
     for y in range(plane.shape[0]):
-        row, row_smooth, row_energy = plane[y], smooth[y], energy[y]
-        for x in range(plane.shape[1]):
-            row[x] = row_smooth[x] + row[x] * max(_ONE - limit / (row_energy[x] + np.float32(1e-6)), _ZERO)
+        row, sums = plane[y], energy[y // 2]
+        _enlarged(half, y, between, wide)
+        for x in range(2 * columns):
+            row[x] -= wide[x]
+        if y % 2 == 0:
+            for x in range(columns):
+                sums[x] = quarter * (row[2 * x] * row[2 * x] + row[2 * x + 1] * row[2 * x + 1])
+        else:
+            for x in range(columns):
+                sums[x] += quarter * (row[2 * x] * row[2 * x] + row[2 * x + 1] * row[2 * x + 1])
+
+
+@compiled_exactly
+def keep_detail(plane: Any, smooth: Any, energy: Any, limit: Any) -> None:
+    """`smooth`, enlarged, plus `plane` as far as its `energy` around passes `limit`; in place of `plane`.
+
+    `smooth` and `energy` have half as many rows and columns as `plane`.
+    """
+    columns = smooth.shape[1]
+    between, part = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    wide, wide_part = np.empty(2 * columns, np.float32), np.empty(2 * columns, np.float32)
+    kept = np.empty(energy.shape, np.float32)
+    for y in range(energy.shape[0]):
+        row, told = kept[y], energy[y]
+        for x in range(columns):
+            row[x] = max(_ONE - limit / (told[x] + np.float32(1e-6)), _ZERO)
+    for y in range(plane.shape[0]):
+        row = plane[y]
+        _enlarged(smooth, y, between, wide)
+        _enlarged(kept, y, part, wide_part)
+        for x in range(2 * columns):
+            row[x] = wide[x] + row[x] * wide_part[x]
+
+
+@compiled_exactly
+def _enlarged(half: Any, y: int, between: Any, out: Any) -> None:
+    """Row `y` of a plane made twice as large by bilinear interpolation; `between` is memory for a row of `half`."""
+    near, last = y // 2, half.shape[0] - 1
+    far = max(near - 1, 0) if y % 2 == 0 else min(near + 1, last)
+    row, other, end = half[near], half[far], between.shape[0] - 1
+    much, little = np.float32(0.75), np.float32(0.25)
+    for x in range(end + 1):
+        between[x] = much * row[x] + little * other[x]
+    for x in range(1, end):
+        out[2 * x] = much * between[x] + little * between[x - 1]
+        out[2 * x + 1] = much * between[x] + little * between[x + 1]
+    out[0], out[2 * end + 1] = between[0], between[end]
+    if end > 0:
+        out[1] = much * between[0] + little * between[1]
+        out[2 * end] = much * between[end] + little * between[end - 1]

@@ -81,20 +81,25 @@ class ColourPass:
     ) -> None:
         from immich_sidecar.develop.kernels import Stages
         from immich_sidecar.develop.local_tone_kernels import GAIN_STEPS
-        from immich_sidecar.develop.table_kernels import ROOT_STEPS
+        from immich_sidecar.develop.table_kernels import ROOT_STEPS, code_lights
 
         colour, decode = plan.colour, plan.decode
         self._space, self._headroom, self._is_linear = space, headroom, is_linear
         self._tables: dict[int, NDArray[np.float32]] = {}
         light = (np.arange(ROOT_STEPS + 1) / (ROOT_STEPS - 1)) ** 2
+        # Light at the places of the curves.
+        laid = light if deep else code_lights().astype(float)
         is_local = needs_small(plan)
         to_picture = decode if is_linear else None
-        curve = scene_to_display(light * headroom, colour.ev, to_picture, headroom, colour.brightest)
-        if not is_local:
-            curve = black_white_contrast(curve, colour)
         # What is a formula need not be looked up.
         is_formula = is_local and not is_linear
-        second = black_white_contrast(light, colour)
+
+        def curve(lights: NDArray[Any]) -> NDArray[np.float32]:
+            first = scene_to_display(lights * headroom, colour.ev, to_picture, headroom, colour.brightest)
+            return (first if is_local else black_white_contrast(first, colour)).astype(np.float32)
+
+        first = _NOTHING[0] if is_formula else curve(laid)
+        has_second = is_local and bool(colour.black or colour.white or colour.contrast)
         matrix = balance_in(space, colour, plan.decode.colour_matrix if plan.decode else None)
         to_cones, from_cones = oklab_matrices(space)
         grey = colour.monochrome
@@ -115,16 +120,17 @@ class ColourPass:
             has_exposure=is_formula and colour.ev != 0.0,
             exposure=np.array(exposure_numbers(colour.ev, colour.brightest), np.float32),
             # The last value is for interpolation alone. What comes after a curve wants light between 0 and 1.
-            has_first=not is_formula and bool(is_linear or changes_colour or np.abs(curve - light)[:-1].max() > 0.0),
-            first=curve.astype(np.float32),
+            has_first=not is_formula
+            and bool(is_linear or changes_colour or np.abs(first - laid.astype(np.float32))[:-1].max() > 0.0),
+            first=first,
             is_local=False,
             map_a=_NOTHING,
             map_b=_NOTHING,
             luminance=space.luminance.astype(np.float32),
             display=display_curve(light).astype(np.float32),
             gains=local_gain(np.linspace(0.0, 1.0, GAIN_STEPS), colour).astype(np.float32),
-            has_second=is_local and bool(colour.black or colour.white or colour.contrast),
-            second=second.astype(np.float32),
+            has_second=has_second,
+            second=black_white_contrast(laid, colour).astype(np.float32) if has_second else _NOTHING[0],
             has_saturation=bool(colour.saturation or colour.vibrance),
             saturation=1.0 + colour.saturation / 100.0,
             vibrance=colour.vibrance / 100.0,
@@ -146,7 +152,8 @@ class ColourPass:
         if is_local:
             if small is None:
                 raise ValueError("shadows and highlights need a small picture")
-            map_a, map_b = self._surroundings(np.ascontiguousarray(small))
+            first = curve(code_lights()) if deep and not is_formula else first
+            map_a, map_b = self._surroundings(np.ascontiguousarray(small), first)
             self._stages = self._stages._replace(is_local=True, map_a=map_a, map_b=map_b)
 
     def run(self, pixels: NDArray[Any], out: NDArray[Any], *, first_row: int = 0) -> None:
@@ -190,8 +197,12 @@ class ColourPass:
             self._tables[levels] = self._space.decoding(levels)
         return self._tables[levels]
 
-    def _surroundings(self, small: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _surroundings(
+        self, small: NDArray[Any], curve: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Maps a, b with base = a * display + b: a guided filter of the brightness by itself.
+
+        `curve` is what `Stages.first` is for code values of 8 bits.
 
         He and Sun, "Fast Guided Filter" (2015): the coefficients come from a small picture and are applied to
         the large one, so edges stay as sharp as they are there.
@@ -211,6 +222,7 @@ class ColourPass:
             width=width,
             height=height,
             falloff_map=(stages.falloff_map @ to_small).astype(np.float32),
+            first=curve,
             has_second=False,
             has_saturation=False,
             is_monochrome=False,

@@ -43,6 +43,8 @@ class Contents:
     transfer: int = 2
     frames: int = 1
     has_iso_gain_map: bool = False
+    #: Whether a JPEG lists pictures that follow the first.
+    has_more_pictures: bool = False
 
     @property
     def icc_name(self) -> str | None:
@@ -103,12 +105,7 @@ def _orientation(exif: Exif) -> int:
 
 
 def _jpeg(path: Path, data: mmap.mmap) -> Contents:
-    head = 1 << 18
-    while True:
-        header = jpeg.read_header(data[:head])
-        if header.frame or head >= len(data):
-            break
-        head *= 8
+    header = jpeg.read_header_of(data)
     if not header.frame:
         raise UndecodableError(f"{path.name} is a damaged JPEG: it has no frame.")
     marker, precision, height, width, _ = header.frame
@@ -127,6 +124,7 @@ def _jpeg(path: Path, data: mmap.mmap) -> Contents:
         header.icc,
         bit_depth=precision,
         has_iso_gain_map=header.has_iso_gain_map,
+        has_more_pictures=header.has_more_pictures,
     )
 
 

@@ -23,9 +23,9 @@ _KEPT_GRAIN = 0.1
 #: How many times its noise's variance the fine colour around a pixel must have to be kept.
 _FINE_COLOUR = 1.7
 _FINE_SIDE = 3
-#: Rows that are worked on at a time (blocks at half the size begin at multiples of 6), and the rows around
-#: them that are looked at.
-_STRIP, _MARGIN = 264, 24
+#: Rows (blocks at half the size begin at multiples of 6) and columns that are worked on at a time, so that planes of
+#: them fit the cache, and what is looked at around them.
+_STRIP, _TILE, _MARGIN = 528, 1024, 24
 #: Below this many pixels per full pixel the averaging of a preview has removed the noise already.
 _SMALLEST_SCALE = 0.2
 #: By how much noise may differ from that of middle grey; cameras do not let it grow in the dark as sensors do.
@@ -41,18 +41,22 @@ def denoised(pixels: NDArray[np.uint8], detail: DetailPlan, *, scale: float = 1.
     if (not detail.luma and not detail.chroma) or scale < _SMALLEST_SCALE or min(pixels.shape[:2]) < 2:
         return pixels
     out = np.empty_like(pixels)
-    height = pixels.shape[0]
-    for start in range(0, height, _STRIP):
-        end = min(start + _STRIP, height)
-        first, last = max(0, start - _MARGIN), min(height, end + _MARGIN)
-        _strip(pixels[first:last], (start - first, end - first), detail, scale, out[start:end])
+    height, width = pixels.shape[:2]
+    for top in range(0, height, _STRIP):
+        bottom = min(top + _STRIP, height)
+        first, last = max(0, top - _MARGIN), min(height, bottom + _MARGIN)
+        for left in range(0, width, _TILE):
+            right = min(left + _TILE, width)
+            begin, end = max(0, left - _MARGIN), min(width, right + _MARGIN)
+            wanted = slice(top - first, bottom - first), slice(left - begin, right - begin)
+            out[top:bottom, left:right] = _tile(pixels[first:last, begin:end], wanted, detail, scale)
     return out
 
 
-def _strip(
-    pixels: NDArray[np.uint8], rows: tuple[int, int], detail: DetailPlan, scale: float, out: NDArray[np.uint8]
-) -> None:
-    """Denoise the rows of a strip that are wanted; the others are what surrounds them."""
+def _tile(
+    pixels: NDArray[np.uint8], wanted: tuple[slice, slice], detail: DetailPlan, scale: float
+) -> NDArray[np.uint8]:
+    """Denoise the rows and columns of a part that are wanted; the others are what surrounds them."""
     import cv2
 
     from immich_sidecar.develop import block_dct
@@ -65,23 +69,25 @@ def _strip(
     if detail.chroma:
         noise = 255.0 * FULL_STRENGTH * detail.chroma / 100.0 * scale
         blue, red = _clean_colour(blue, noise), _clean_colour(red, noise)
-    here = slice(*rows)
-    clean = _clean(luma, _DEVIATIONS, rows) if detail.luma else luma[here]
+    rows, columns = wanted
+    clean = (_clean(luma, _DEVIATIONS, rows) if detail.luma else luma[rows])[:, columns]
     kept = np.float32(_KEPT_GRAIN if detail.luma else 1.0)
-    r, g, b = (np.ascontiguousarray(channel[here]) for channel in channels)
-    clean = np.ascontiguousarray(clean)
-    block_dct.join(r, g, b, clean, np.float32(1.0 / step), unstable, kept, blue[here], red[here])
-    cv2.merge([r, g, b], dst=out)
+    r, g, b = (np.ascontiguousarray(channel[wanted]) for channel in channels)
+    # There is compiled code for planes that lie like this alone.
+    planes = [np.ascontiguousarray(plane) for plane in (clean, blue[wanted], red[wanted])]
+    block_dct.join(r, g, b, planes[0], np.float32(1.0 / step), unstable, kept, planes[1], planes[2])
+    merged: Any = cv2.merge([r, g, b])
+    return np.asarray(merged, np.uint8)
 
 
-def _clean(plane: NDArray[np.float32], threshold: float, rows: tuple[int, int] | None = None) -> NDArray[np.float32]:
+def _clean(plane: NDArray[np.float32], threshold: float, rows: slice | None = None) -> NDArray[np.float32]:
     """A plane, or rows of it, without noise whose coefficients are below a threshold."""
     import cv2
 
     from immich_sidecar.develop import block_dct
 
     pad = block_dct.BLOCK
-    start, end = rows or (0, plane.shape[0])
+    start, end = (rows.start, rows.stop) if rows else (0, plane.shape[0])
     # Real rows above and below where there are some.
     above, below = min(pad, start), min(pad, plane.shape[0] - end)
     part = plane[start - above : end + below]
@@ -98,15 +104,17 @@ def _clean_colour(plane: NDArray[np.float32], noise: float) -> NDArray[np.float3
     from immich_sidecar.develop import block_dct
 
     height, width = plane.shape
-    half: Any = cv2.resize(plane, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
-    clean = _clean(half, _DEVIATIONS * noise / 2.0)
-    plane -= cv2.resize(half, (width, height), interpolation=cv2.INTER_LINEAR)
-    smooth = cv2.resize(np.ascontiguousarray(clean), (width, height), interpolation=cv2.INTER_LINEAR)
-    energy = cv2.resize(cv2.multiply(plane, plane), (half.shape[1], half.shape[0]), interpolation=cv2.INTER_AREA)
+    whole: Any = plane
+    if height % 2 or width % 2:
+        whole = cv2.copyMakeBorder(plane, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    half: Any = cv2.resize(whole, (whole.shape[1] // 2, whole.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    energy = np.empty_like(half)
+    block_dct.take_fine(whole, half, energy)
     energy = cv2.blur(energy, (_FINE_SIDE, _FINE_SIDE), borderType=cv2.BORDER_REFLECT_101)
-    energy = cv2.resize(energy, (width, height), interpolation=cv2.INTER_LINEAR)
-    block_dct.keep_detail(plane, smooth, energy, np.float32(_FINE_COLOUR * noise * noise))
-    return plane
+    clean = np.ascontiguousarray(_clean(half, _DEVIATIONS * noise / 2.0))
+    block_dct.keep_detail(whole, clean, energy, np.float32(_FINE_COLOUR * noise * noise))
+    cleaned: NDArray[np.float32] = whole[:height, :width]
+    return cleaned
 
 
 @lru_cache(maxsize=16)

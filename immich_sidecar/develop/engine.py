@@ -35,7 +35,7 @@ from immich_sidecar.recipe.plan import DetailPlan, Plan
 from immich_sidecar.recipe.recipe import Recipe
 
 #: Changes whenever the same recipe would give other pixels; a test holds renders to it.
-ENGINE_VERSION = "5"
+ENGINE_VERSION = "6"
 
 Progress = Callable[[float], None]
 #: Rows that are worked on at a time.

@@ -85,6 +85,11 @@ class Header:
         return bool(self._after(0xE2, _ISO_GAIN_MAP))
 
     @property
+    def has_more_pictures(self) -> bool:
+        """Whether a segment lists pictures that follow (CIPA DC-007, multi-picture format)."""
+        return bool(self._after(0xE2, _MPF))
+
+    @property
     def adobe_transform(self) -> int | None:
         """The colour transform of Adobe's segment."""
         found = self._after(0xEE, b"Adobe")
@@ -98,6 +103,18 @@ class Header:
 def read_header(data: bytes) -> Header:
     """Read the segments before the first scan; ends early where the file is damaged."""
     return Header(tuple(_segments(data)))
+
+
+def read_header_of(data: Any) -> Header:
+    """As `read_header`, of a file that is mapped into memory: no more of it is read than need be."""
+    head = 1 << 18
+    while True:
+        header = read_header(data[:head])
+        # A segment that is cut off begins less than its greatest length before the end.
+        read = sum(len(segment.payload) + 4 for segment in header.segments)
+        if read + (1 << 17) <= head or head >= len(data):
+            return header
+        head *= 8
 
 
 def end_of_picture(data: Any, start: int = 0) -> int | None:

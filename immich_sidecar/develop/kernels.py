@@ -21,6 +21,7 @@ from immich_sidecar.develop.look_kernels import look_up, to_grey
 from immich_sidecar.develop.saturation_kernels import saturate
 from immich_sidecar.develop.table_kernels import (
     BLUE,
+    FACTOR,
     GREEN,
     HALF,
     HIGH,
@@ -36,6 +37,7 @@ from immich_sidecar.develop.table_kernels import (
     memory,
     mix,
     padded,
+    through_bits,
     through_table,
 )
 
@@ -43,6 +45,8 @@ from immich_sidecar.develop.table_kernels import (
 
 #: A channel counts as cut off from here on, in sixteenths of the range of light; wholly at its end.
 _CUT = np.float32(15.0)
+#: Part of the range of light below which nothing counts as cut off, and no white as clipped.
+_NEARLY_CUT = np.float32(0.9)
 
 
 class Stages(NamedTuple):
@@ -67,7 +71,8 @@ class Stages(NamedTuple):
     #: Exposure where nothing else happens to light before its surroundings are asked: see `exposure_numbers`.
     has_exposure: bool
     exposure: Any
-    #: Linear light 0..`top` to 0..1, by the root of light: `ROOT_STEPS` values and one more.
+    #: Linear light 0..`top` to 0..1. For code values of 8 bits `CODE_STEPS` values by the first bits of light; for 16
+    #: by the root of light, `ROOT_STEPS` values and one more.
     has_first: bool
     first: Any
     #: Maps of the surroundings whose rows and columns lie evenly over the picture, base = a * display + b, and
@@ -78,7 +83,7 @@ class Stages(NamedTuple):
     luminance: Any
     display: Any
     gains: Any
-    #: A second curve, 0..1 to 0..1, by the root of light.
+    #: A second curve, 0..1 to 0..1, laid in the same way.
     has_second: bool
     second: Any
     #: Saturation and vibrance: factors 1 + amount, and the 3x3 matrices to cone responses (Ottosson 2020) and back.
@@ -182,26 +187,27 @@ def colour_row(
     width = out.shape[1]
     for x0 in range(0, width, PIECE):
         n = min(PIECE, width - x0)
-        read(pixels, row, x0, n, tables, work)
+        bright = read(pixels, row, x0, n, tables, work)
         if stages.has_falloff:
             brighten_corners(work, x0, y, stages.falloff, stages.falloff_map, places, n)
         if stages.has_before:
             mix(work, stages.before, n)
         if stages.has_balance:
-            balance(work, stages.balance, scale, n)
+            if bright * scale < _NEARLY_CUT and not stages.has_before and not stages.has_falloff:
+                mix(work, stages.balance, n)
+            else:
+                balance(work, stages.balance, scale, n)
         if is_local or has_first:
             spread(work, scale, n)
         if stages.has_exposure:
             expose(work, stages.exposure, n)
         if has_first:
-            through_table(work, NEW_HIGH, first, places, n, is_deep)
-            through_table(work, NEW_LOW, first, places, n, is_deep)
+            both_through(work, first, places, n, is_deep)
         if is_local:
             maps_of_piece(work, around, part, x0, n)
             by_surroundings(work, luminance, gains, places, n)
             if has_second:
-                through_table(work, NEW_HIGH, second, places, n, is_deep)
-                through_table(work, NEW_LOW, second, places, n, is_deep)
+                both_through(work, second, places, n, is_deep)
         if is_local or has_first:
             between(work, n)
         if stages.has_saturation:
@@ -215,34 +221,53 @@ def colour_row(
 
 
 @compiled
-def read(pixels: Any, y: int, x0: int, n: int, tables: Any, work: Any) -> None:
-    """Linear light of a piece of a row.
-
-    With `tables` (3, levels) `pixels` are code values (rows, width, 3); with None, linear light (3, rows, width).
-    """
-    if tables is not None:
-        red, green, blue, row = tables[0], tables[1], tables[2], pixels[y, x0 : x0 + n]
-        for i in range(n):
-            work[i] = red[row[i, 0]]
-            work[i + GREEN] = green[row[i, 1]]
-            work[i + BLUE] = blue[row[i, 2]]
+def both_through(work: Any, table: Any, places: Any, n: int, is_deep: bool) -> None:
+    """Put the new extremes through a table that is laid by the root of light where deep, else by its first bits."""
+    if is_deep:
+        through_table(work, NEW_HIGH, table, places, n, is_deep)
+        through_table(work, NEW_LOW, table, places, n, is_deep)
     else:
-        for k in range(3):
-            line, target = pixels[k, y, x0 : x0 + n], work[k * PIECE : (k + 1) * PIECE]
-            for i in range(n):
-                target[i] = line[i]
+        through_bits(work, table, places, n)
+
+
+@compiled
+def read(pixels: Any, y: int, x0: int, n: int, tables: Any, work: Any) -> Any:
+    """Linear light of a piece of a row, and what none of it exceeds.
+
+    With `tables` (3, levels), which rise, `pixels` are code values (rows, width, 3); with None, linear light (3, rows,
+    width), of which infinity is said.
+    """
+    start = np.uintp(x0)
+    if tables is not None:
+        highest, zero, one, two = np.uint8(0), np.uintp(0), np.uintp(1), np.uintp(2)
+        row, three = pixels[y].reshape(3 * pixels.shape[1]), np.uintp(3)
+        begin = start * three
+        for i in range(3 * n):
+            highest = max(highest, row[begin + np.uintp(i)])
+        for i in range(n):
+            at = begin + np.uintp(i) * three
+            work[i] = tables[zero, np.uintp(row[at])]
+            work[i + GREEN] = tables[one, np.uintp(row[at + one])]
+            work[i + BLUE] = tables[two, np.uintp(row[at + two])]
+        last = np.uintp(highest)
+        return max(tables[zero, last], tables[one, last], tables[two, last])
+    for k in range(3):
+        line, plane = pixels[k, y], np.uintp(k * PIECE)
+        for i in range(n):
+            work[plane + np.uintp(i)] = line[start + np.uintp(i)]
+    return np.float32(np.inf)
 
 
 @compiled
 def balance(work: Any, m: Any, scale: Any, n: int) -> None:
-    m00, m01, m02 = m[0]
-    m10, m11, m12 = m[1]
-    m20, m21, m22 = m[2]
+    m00, m01, m02 = m[0, 0], m[0, 1], m[0, 2]
+    m10, m11, m12 = m[1, 0], m[1, 1], m[1, 2]
+    m20, m21, m22 = m[2, 0], m[2, 1], m[2, 2]
     cut = np.float32(16.0) * scale
     for i in range(padded(n)):
         r, g, b = work[i + RED], work[i + GREEN], work[i + BLUE]
         # White that is clipped stays white: between 0.9 and 1 the change fades out.
-        keep = (min(r, g, b) * scale - np.float32(0.9)) * np.float32(10.0)
+        keep = (min(r, g, b) * scale - _NEARLY_CUT) * np.float32(10.0)
         keep = min(max(keep, ZERO), ONE)
         keep = keep * keep * (np.float32(3.0) - np.float32(2.0) * keep)
         r2 = m00 * r + m01 * g + m02 * b
@@ -259,7 +284,7 @@ def balance(work: Any, m: Any, scale: Any, n: int) -> None:
 
 @compiled
 def spread(work: Any, scale: Any, n: int) -> None:
-    """Cut light to 0..1, and note the largest and the smallest channel, each twice."""
+    """Cut light to 0..1; note the largest and the smallest channel, each twice, and 1 over their difference."""
     for i in range(padded(n)):
         r = min(max(work[i + RED] * scale, ZERO), ONE)
         g = min(max(work[i + GREEN] * scale, ZERO), ONE)
@@ -267,6 +292,7 @@ def spread(work: Any, scale: Any, n: int) -> None:
         high, low = max(r, g, b), min(r, g, b)
         work[i + RED], work[i + GREEN], work[i + BLUE] = r, g, b
         work[i + HIGH], work[i + LOW], work[i + NEW_HIGH], work[i + NEW_LOW] = high, low, high, low
+        work[i + FACTOR] = ONE / max(high - low, np.float32(1e-9))
 
 
 @compiled
@@ -276,10 +302,12 @@ def expose(work: Any, numbers: Any, n: int) -> None:
     before, after, bend = numbers[0], numbers[1], numbers[2]
     for i in range(padded(n)):
         high, low = work[i + NEW_HIGH] * before, work[i + NEW_LOW] * before
-        over = max(high - knee, ZERO) / room
-        work[i + NEW_HIGH] = min((min(high, knee) + room * over / (ONE + bend * over)) * after, ONE)
-        over = max(low - knee, ZERO) / room
-        work[i + NEW_LOW] = min((min(low, knee) + room * over / (ONE + bend * over)) * after, ONE)
+        over_high, over_low = max(high - knee, ZERO) / room, max(low - knee, ZERO) / room
+        # A division takes longer than all the rest, so there is one for both.
+        below_high, below_low = ONE + bend * over_high, ONE + bend * over_low
+        share = room / (below_high * below_low)
+        work[i + NEW_HIGH] = min((min(high, knee) + over_high * below_low * share) * after, ONE)
+        work[i + NEW_LOW] = min((min(low, knee) + over_low * below_high * share) * after, ONE)
 
 
 @compiled
@@ -287,7 +315,7 @@ def between(work: Any, n: int) -> None:
     """The largest and the smallest channel become the new ones; the middle one keeps its place between them."""
     for i in range(padded(n)):
         low, new_low = work[i + LOW], work[i + NEW_LOW]
-        slope = (work[i + NEW_HIGH] - new_low) / max(work[i + HIGH] - low, np.float32(1e-9))
+        slope = (work[i + NEW_HIGH] - new_low) * work[i + FACTOR]
         work[i + RED] = new_low + (work[i + RED] - low) * slope
         work[i + GREEN] = new_low + (work[i + GREEN] - low) * slope
         work[i + BLUE] = new_low + (work[i + BLUE] - low) * slope

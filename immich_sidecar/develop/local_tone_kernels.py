@@ -7,9 +7,9 @@ import numpy as np
 from immich_sidecar.develop.compiled import compiled
 from immich_sidecar.develop.table_kernels import (
     BLUE,
+    FACTOR,
     GREEN,
     HALF,
-    HIGH,
     LOW,
     MAP_A,
     MAP_B,
@@ -34,7 +34,7 @@ def by_surroundings(work: Any, luminance: Any, gains: Any, places: Any, n: int) 
     wr, wg, wb = luminance[0], luminance[1], luminance[2]
     for i in range(padded(n)):
         low, new_low = work[i + LOW], work[i + NEW_LOW]
-        slope = (work[i + NEW_HIGH] - new_low) / max(work[i + HIGH] - low, np.float32(1e-9))
+        slope = (work[i + NEW_HIGH] - new_low) * work[i + FACTOR]
         grey = wr * work[i + RED] + wg * work[i + GREEN] + wb * work[i + BLUE]
         shown = nearly_displayed(new_low + (grey - low) * slope)
         base = min(max(work[i + MAP_A] * shown + work[i + MAP_B], ZERO), ONE)
@@ -102,12 +102,11 @@ def prepare_row(y: int, map_a: Any, map_b: Any, height: int, around: Any, held: 
 @compiled
 def maps_of_piece(work: Any, around: Any, part: Any, x0: int, n: int) -> None:
     """The maps of the surroundings at a piece of a row, `part` of the way from the row above to that below."""
-    m = padded(n)
-    a0, b0, a1, b1 = around[0, x0 : x0 + m], around[1, x0 : x0 + m], around[2, x0 : x0 + m], around[3, x0 : x0 + m]
-    for i in range(m):
-        work[i + MAP_A] = a0[i] + (a1[i] - a0[i]) * part
-    for i in range(m):
-        work[i + MAP_B] = b0[i] + (b1[i] - b0[i]) * part
+    zero, one, two, three, start = np.uintp(0), np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(x0)
+    for i in range(padded(n)):
+        x = start + np.uintp(i)
+        work[i + MAP_A] = around[zero, x] + (around[two, x] - around[zero, x]) * part
+        work[i + MAP_B] = around[one, x] + (around[three, x] - around[one, x]) * part
 
 
 @compiled

@@ -5,6 +5,7 @@ of TIFF-based files, which are spread over the file, are gathered by Exiv2. Exiv
 module belongs into worker processes, one photo at a time.
 """
 
+import mmap
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -86,13 +87,14 @@ def into_jpeg(encoded: bytes, packets: Packets, icc: bytes) -> bytes:
     segments.extend((_COMMENT, comment) for comment in packets.comments)
     start = after_jfif(encoded)
     inserted = b"".join(struct.pack(">BBH", 0xFF, m, len(p) + 2) + p for m, p in segments)
-    return encoded[:start] + inserted + encoded[start:]
+    return b"".join((encoded[:start], inserted, memoryview(encoded)[start:]))
 
 
 def _packets_of(original: Path) -> Packets:
     contents = contents_of(original)
     if contents.format is Format.JPEG:
-        header = jpeg.read_header(original.read_bytes())
+        with original.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            header = jpeg.read_header_of(data)
         comments = tuple(s.payload for s in header.segments if s.marker == _COMMENT)
         parts = Packets(header.exif, header.xmp, header.extended_xmp_parts, header.photoshop, comments)
     elif contents.format in (Format.RAW, Format.TIFF):

@@ -194,7 +194,7 @@ def _has_gain_map(contents: Contents, data: mmap.mmap) -> bool:
         return True
     if contents.format in (Format.HEIC, Format.AVIF):
         return data.find(b"tmap", 0, 1 << 16) >= 0 or data.find(_APPLE_GAIN_MAP, 0, 1 << 20) >= 0
-    return contents.format is Format.JPEG and data.find(_APPLE_GAIN_MAP) >= 0
+    return contents.has_more_pictures and data.find(_APPLE_GAIN_MAP) >= 0
 
 
 def _gain_map_problem(contents: Contents, data: mmap.mmap) -> str:

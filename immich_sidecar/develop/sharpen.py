@@ -1,7 +1,5 @@
 """Sharpening on display values: an unsharp mask of luma that leaves noise alone and makes no halos."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +16,9 @@ _SAMPLED = 0.6
 #: Below this many pixels of blur nothing is left to see.
 _SMALLEST_RADIUS = 0.1
 #: Rows that are worked on at a time.
-_STRIP = 128
+_STRIP = 64
+#: Weights of the blur are whole parts of this.
+_WHOLE = 256
 
 
 def sharpened(pixels: NDArray[np.uint8], detail: DetailPlan, *, scale: float = 1.0) -> NDArray[np.uint8]:
@@ -28,39 +28,53 @@ def sharpened(pixels: NDArray[np.uint8], detail: DetailPlan, *, scale: float = 1
     """
     import cv2
 
-    from immich_sidecar.develop.sharpen_kernels import sharpen_rows
+    from immich_sidecar.develop.sharpen_kernels import memory_for, sharpen_rows
 
     radius = detail.sharpen_radius * scale
     if not detail.sharpen or radius < _SMALLEST_RADIUS or min(pixels.shape[:2]) < 2:
         return pixels
-    kernel = blur_kernel(radius)
+    height, width = pixels.shape[:2]
+    weights, reach = blur_weights(radius), max(1, round(radius))
     amount = np.float32(_MOST * detail.sharpen / 100.0)
     spared = _DEVIATIONS * 255.0 * FULL_THRESHOLD * detail.sharpen_threshold / 100.0 * scale
-    reach = max(1, round(radius))
-    margin = max(len(kernel) // 2, reach)
-    around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    whole = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    height = pixels.shape[0]
+    margin = max(len(weights) - 1, reach)
+    memory = memory_for(width, len(weights) - 1, reach)
+    # Luma, as it was before, of a strip and of the rows around it.
+    luma = np.empty((_STRIP + 2 * margin, width), np.uint8)
+    held, top = 0, 0
     for start in range(0, height, _STRIP):
         end = min(start + _STRIP, height)
         first, last = max(0, start - margin), min(height, end + margin)
-        luma = whole[first:last]
-        soft: Any = cv2.sepFilter2D(luma, cv2.CV_8U, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
-        light: Any = cv2.dilate(luma, around)
-        dark: Any = cv2.erode(luma, around)
-        here = slice(start - first, end - first)
+        kept = luma[first - top : held - top]
+        luma[: len(kept)] = kept
+        if held < last:
+            cv2.cvtColor(pixels[held:last], cv2.COLOR_RGB2GRAY, dst=luma[held - first : last - first])
+        held, top = last, first
         sharpen_rows(
-            pixels[start:end], luma[here], soft[here], light[here], dark[here], amount, np.float32(spared**4 + 1e-6)
+            pixels[start:end],
+            luma[: last - first],
+            start - first,
+            weights,
+            reach,
+            amount,
+            np.float32(spared**4 + 1e-6),
+            memory,
         )
     return pixels
 
 
-def blur_kernel(deviation: float) -> NDArray[np.float32]:
-    """A Gaussian's weights; for small ones three weights of the same variance."""
+def blur_weights(deviation: float) -> NDArray[np.uint16]:
+    """A Gaussian's weights, in parts of 256: the middle one, and those to one side.
+
+    For small deviations there is one to each side, of the same variance.
+    """
     if deviation < _SAMPLED:
-        side = 0.5 * deviation * deviation
-        weights = np.array([side, 1.0 - 2.0 * side, side])
+        side = np.array([0.5 * deviation * deviation])
     else:
-        reach = int(np.ceil(3.0 * deviation))
-        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
-    return np.asarray(weights / weights.sum(), np.float32)
+        reach = np.arange(1, int(np.ceil(3.0 * deviation)) + 1)
+        side = np.exp(-0.5 * (reach / deviation) ** 2)
+        side /= 1.0 + 2.0 * side.sum()
+    parts = np.round(side * _WHOLE)
+    # What rounds to nothing is not looked at.
+    parts = parts[: int(np.flatnonzero(parts)[-1]) + 1] if parts.any() else parts[:1]
+    return np.append(_WHOLE - 2.0 * parts.sum(), parts).astype(np.uint16)

@@ -20,7 +20,10 @@ from immich_sidecar.develop.compiled import compiled as _compiled
 _SAME = 1.0 / 64.0
 #: Values of a row (columns times channels), and rows of the result, that are made at once; what lies between the passes
 #: then stays in the cache.
-_VALUES, _ROWS = 1536, 64
+_VALUES, _ROWS = 3072, 64
+#: By so many pixels the height of a place may change over such a block beyond one pixel a row: so far the cubic between
+#: its two neighbours is read beyond them.
+_SKEWED = 1.0 / 32.0
 #: Values that are made at once, even where the last of them are not wanted: loops of a fixed length have no remainder.
 _PIECE = 32
 #: How far rows lie apart in memory that is worked in. Compilers know it, so they see that rows do not overlap.
@@ -53,168 +56,160 @@ def straightened(pixels: NDArray[Any], way: NDArray[np.float64], size: tuple[int
 @_compiled
 def _straighten(pixels: Any, way: Any, out: Any) -> None:
     """`straightened`, block by block."""
-    channels = pixels.shape[2]
-    lines = out.reshape(out.shape[0], out.shape[1] * channels)
+    height, width, channels = out.shape
     a, b, tx = way[0, 0], way[0, 1], way[0, 2]
     d, e, ty = way[1, 0], way[1, 1], way[1, 2]
     # Along a row of `pixels`: x of `pixels` = along * x of the result + across * y of `pixels` + start.
     along, across = a - b * d / e, b / e
     start = tx - across * ty
-    columns = min(_VALUES // channels, out.shape[1])
+    columns = min(_VALUES // channels, width)
     source = np.zeros(channels * (int(columns * abs(along)) + 8) + _PIECE, np.float32)
     ramp = np.zeros(channels * columns + _PIECE, np.float32)
     for k in range(ramp.shape[0]):
         ramp[k] = (along - 1.0) * (k // channels)
-    most = int(columns * abs(d) + min(_ROWS, out.shape[0]) * abs(e)) + 8
-    between = np.zeros(most * _STRIDE, np.float32)
+    drift = abs(e - 1.0)
+    most = _ROWS if drift * _ROWS <= _SKEWED else max(1, int(_SKEWED / drift))
+    between = np.zeros((most + 3 + _TOGETHER) * _STRIDE, np.float32)
     weights = np.zeros(4 * _STRIDE, np.float32)
-    block = np.empty(_ROWS * _STRIDE, out.dtype)
-    rows = np.empty(columns, np.int64)
-    for y0 in range(0, out.shape[0], _ROWS):
-        y1 = min(y0 + _ROWS, out.shape[0])
-        for x0 in range(0, out.shape[1], columns):
-            x1 = min(x0 + columns, out.shape[1])
-            low = min(d * x0, d * (x1 - 1)) + e * y0 + ty
-            high = max(d * x0, d * (x1 - 1)) + e * (y1 - 1) + ty
-            first = int(np.floor(low)) - 2
-            for y in range(first, int(np.floor(high)) + 4):
-                _along_row(pixels, y, along, across * y + start, x0, x1, ramp, source, between[(y - first) * _STRIDE :])
-            _along_columns(between, first, d, e, ty, x0, x1, y0, y1, channels, rows, weights, block, lines)
+    block = np.zeros(_TOGETHER * _STRIDE, out.dtype)
+    part = np.zeros(_STRIDE, np.float32)
+    rows, begins = np.zeros(columns + 1, np.int64), np.zeros(columns + 1, np.int64)
+    flat, lines = pixels.reshape(pixels.size), out.reshape(out.size)
+    for y0 in range(0, height, most):
+        count = min(most, height - y0)
+        middle = e * (y0 + 0.5 * (count - 1)) + ty - 0.5 * (count - 1)
+        for x0 in range(0, width, columns):
+            n = min(columns, width - x0)
+            # Columns that have the same row of `pixels` above the first row of the result.
+            parts = 0
+            for x in range(n):
+                place = d * (x0 + x) + middle
+                rows[x] = int(np.floor(place)) - 1
+                if x == 0 or rows[x] != rows[x - 1]:
+                    begins[parts] = x
+                    parts += 1
+                for channel in range(channels):
+                    part[x * channels + channel] = place - (rows[x] + 1)
+            begins[parts] = n
+            _along_rows(
+                flat, pixels.shape, along, across, start, x0, d, rows, begins, parts, count + 3, ramp, source, between
+            )
+            run = count if drift * count <= _SAME else max(_TOGETHER, int(_SAME / drift) // _TOGETHER * _TOGETHER)
+            for first in range(0, count, run):
+                last = min(first + run, count)
+                _lay_weights(part, (e - 1.0) * 0.5 * (first + last - count), weights)
+                for row in range(first, last, _TOGETHER):
+                    _interpolate(between, row * _STRIDE, weights, n * channels, block)
+                    for number in range(min(_TOGETHER, last - row)):
+                        line = np.uintp(number * _STRIDE)
+                        there = np.uintp(((y0 + row + number) * width + x0) * channels)
+                        for k in range(n * channels):
+                            lines[there + np.uintp(k)] = block[line + np.uintp(k)]
 
 
 @_compiled
-def _along_row(
-    pixels: Any, y: int, along: float, start: float, x0: int, x1: int, ramp: Any, source: Any, out: Any
-) -> None:
-    """Columns `x0` to `x1` of the result on row `y` of `pixels`."""
-    height, width, channels = pixels.shape
-    row = pixels[_reflected(y, height)].reshape(width * channels)
-    left = int(np.floor(along * x0 + start)) - 2
-    count = int(np.floor(along * (x1 - 1) + start)) + 5 - left
-    if left >= 0 and left + count <= width:
-        within = row[left * channels : (left + count) * channels]
-        for k in range(within.shape[0]):
-            source[k] = np.float32(within[k])
-    else:
-        for k in range(count):
-            at = _reflected(left + k, width) * channels
-            for channel in range(channels):
-                source[k * channels + channel] = np.float32(row[at + channel])
-    drift, step = along - 1.0, np.uintp(channels)
-    slope, other = np.float32(_SLOPE), np.float32(_SLOPE + 2.0)
-    x = x0
-    while x < x1:
-        place = along * x + start
-        whole = int(np.floor(place))
-        part = np.float32(place - whole)
-        # So many columns have the same two columns of `pixels` about them, one further on each.
-        run = (1.0 - part if drift > 0.0 else part) / abs(drift) if drift != 0.0 else np.inf
-        end = x + max(1, int(np.ceil(min(run, x1 - x))))
-        count = ((end - x) * channels + _PIECE - 1) // _PIECE * _PIECE
-        one, to = np.uintp((whole - 1 - left) * channels), np.uintp((x - x0) * channels)
-        two, three, four = one + step, one + step + step, one + step + step + step
-        for at in range(count):
-            i = np.uintp(at)
-            t = part + ramp[i]
-            here, after = source[two + i], source[three + i]
-            rise = here - after
-            cubic = slope * (source[one + i] - source[four + i]) + other * rise
-            linear = slope * (source[one + i] - after)
-            out[to + i] = here + t * (linear + t * (t * cubic - ((cubic + linear) + rise)))
-        x = end
-
-
-@_compiled
-def _along_columns(
-    between: Any,
-    first: int,
-    d: float,
-    e: float,
-    ty: float,
+def _along_rows(
+    pixels: Any,
+    shape: Any,
+    along: float,
+    across: float,
+    start: float,
     x0: int,
-    x1: int,
-    y0: int,
-    y1: int,
-    channels: int,
+    d: float,
     rows: Any,
-    weights: Any,
-    block: Any,
+    begins: Any,
+    parts: int,
+    count: int,
+    ramp: Any,
+    source: Any,
     out: Any,
 ) -> None:
-    """A block of the result from what the first pass left, whose first row is row `first` of the picture."""
-    top = np.float32(255.0 if out.itemsize == 1 else 65535.0)
-    width = x1 - x0
-    drift = abs(e - 1.0)
-    run = y1 - y0 if drift * (y1 - y0) <= _SAME else max(1, int(_SAME / drift))
-    for y in range(y0, y1, run):
-        end = min(y + run, y1)
-        middle = e * (0.5 * (y + end - 1)) + ty - 0.5 * (end - 1 - y)
-        for x in range(x0, x1):
-            place = d * x + middle
-            whole = int(np.floor(place))
-            rows[x - x0] = whole - 1 - first
-            w0, w1, w2, w3 = _weights(place - whole)
-            for k in range((x - x0) * channels, (x - x0 + 1) * channels):
-                weights[k], weights[_STRIDE + k], weights[2 * _STRIDE + k], weights[3 * _STRIDE + k] = w0, w1, w2, w3
-        begin = 0
-        while begin < width:
-            stop = begin + 1
-            while stop < width and rows[stop] == rows[begin]:
-                stop += 1
-            # What is made too much is made again by the columns that follow.
-            here = begin * channels
-            there = here + ((stop - begin) * channels + _PIECE - 1) // _PIECE * _PIECE
-            _interpolate(between, rows[begin], weights, here, there, end - y, top, block)
-            begin = stop
-        for row in range(y, end):
-            line, there = block[(row - y) * _STRIDE :], out[row, x0 * channels : x1 * channels]
-            for k in range(there.shape[0]):
-                there[k] = line[k]
+    """The first pass of a block.
+
+    `pixels` are laid out flat; `shape` is theirs. Each column of `out` holds `count` rows of them, from that on which
+    `rows` says, so that no more is made than is asked for. `begins` says where each of the `parts` of the block begins
+    whose columns have the same.
+    """
+    height, width, channels = shape
+    drift, step = along - 1.0, np.uintp(channels)
+    slope, other = np.float32(_SLOPE), np.float32(_SLOPE + 2.0)
+    last = begins[parts] - 1
+    lowest, highest = min(rows[0], rows[last]), max(rows[0], rows[last]) + count
+    from_part, to_part = 0, 0
+    for number in range(lowest, highest):
+        # What is made too much to the right of a part is made again after it.
+        y = number if d >= 0.0 else highest - 1 - (number - lowest)
+        while to_part < parts and 0 <= y - rows[begins[to_part]] < count:
+            to_part += 1
+        while not 0 <= y - rows[begins[from_part]] < count:
+            from_part += 1
+        begin = along * x0 + across * y + start
+        left = int(np.floor(along * begins[from_part] + begin)) - 2
+        wide = int(np.floor(along * (begins[to_part] - 1) + begin)) + 5 - left
+        offset = _reflected(y, height) * width
+        if left >= 0 and left + wide <= width:
+            here = np.uintp((offset + left) * channels)
+            for k in range(wide * channels):
+                source[k] = np.float32(pixels[here + np.uintp(k)])
+        else:
+            for k in range(wide):
+                at = (offset + _reflected(left + k, width)) * channels
+                for channel in range(channels):
+                    source[k * channels + channel] = np.float32(pixels[at + channel])
+        for which in range(from_part, to_part):
+            x, end_of_part = begins[which], begins[which + 1]
+            line = (y - rows[x]) * _STRIDE
+            while x < end_of_part:
+                place = along * x + begin
+                whole = int(np.floor(place))
+                part = np.float32(place - whole)
+                # So many columns have the same two columns of `pixels` about them, one further on each.
+                run = (1.0 - part if drift > 0.0 else part) / abs(drift) if drift != 0.0 else np.inf
+                end = x + max(1, int(np.ceil(min(run, end_of_part - x))))
+                n = ((end - x) * channels + _PIECE - 1) // _PIECE * _PIECE
+                one, to = np.uintp((whole - 1 - left) * channels), np.uintp(line + x * channels)
+                two, three, four = one + step, one + step + step, one + step + step + step
+                for at in range(n):
+                    i = np.uintp(at)
+                    t = part + ramp[i]
+                    near, after = source[two + i], source[three + i]
+                    rise = near - after
+                    cubic = slope * (source[one + i] - source[four + i]) + other * rise
+                    linear = slope * (source[one + i] - after)
+                    out[to + i] = near + t * (linear + t * (t * cubic - ((cubic + linear) + rise)))
+                x = end
 
 
 @_compiled
-def _interpolate(
-    between: Any, first: int, weights: Any, begin: int, stop: int, count: int, top: Any, block: Any
-) -> None:
-    """Values `begin` to `stop` of `count` rows of the result, the first from four rows of `between` from `first` on."""
-    half, zero = np.float32(0.5), np.float32(0.0)
-    n = stop - begin
-    w = weights[begin : stop + 3 * _STRIDE]
-    row = 0
-    while row + _TOGETHER <= count:
-        s = between[(first + row) * _STRIDE + begin : (first + row + 6) * _STRIDE + stop]
-        out = block[row * _STRIDE + begin : (row + 3) * _STRIDE + stop]
-        for k in range(n):
-            w0, w1, w2, w3 = w[k], w[k + _STRIDE], w[k + 2 * _STRIDE], w[k + 3 * _STRIDE]
-            a, b, c, d = s[k], s[k + _STRIDE], s[k + 2 * _STRIDE], s[k + 3 * _STRIDE]
-            e, f, g = s[k + 4 * _STRIDE], s[k + 5 * _STRIDE], s[k + 6 * _STRIDE]
-            one = (w0 * a + w1 * b) + (w2 * c + (w3 * d + half))
-            two = (w0 * b + w1 * c) + (w2 * d + (w3 * e + half))
-            three = (w0 * c + w1 * d) + (w2 * e + (w3 * f + half))
-            four = (w0 * d + w1 * e) + (w2 * f + (w3 * g + half))
-            out[k] = np.int32(min(max(one, zero), top))
-            out[k + _STRIDE] = np.int32(min(max(two, zero), top))
-            out[k + 2 * _STRIDE] = np.int32(min(max(three, zero), top))
-            out[k + 3 * _STRIDE] = np.int32(min(max(four, zero), top))
-        row += _TOGETHER
-    while row < count:
-        s = between[(first + row) * _STRIDE + begin : (first + row + 3) * _STRIDE + stop]
-        out = block[row * _STRIDE + begin : row * _STRIDE + stop]
-        for k in range(n):
-            w0, w1, w2, w3 = w[k], w[k + _STRIDE], w[k + 2 * _STRIDE], w[k + 3 * _STRIDE]
-            a, b, c, d = s[k], s[k + _STRIDE], s[k + 2 * _STRIDE], s[k + 3 * _STRIDE]
-            out[k] = np.int32(min(max((w0 * a + w1 * b) + (w2 * c + (w3 * d + half)), zero), top))
-        row += 1
+def _lay_weights(part: Any, more: float, weights: Any) -> None:
+    """Weights of the four neighbours of places that lie `part` (and `more`) of a pixel behind the second."""
+    s, plus = np.float32(_SLOPE), np.float32(more)
+    for k in range(_STRIDE):
+        t = part[k] + plus
+        w0 = ((s * t - (s + s)) * t + s) * t
+        w1 = ((s + np.float32(2.0)) * t - (s + np.float32(3.0))) * t * t + np.float32(1.0)
+        w3 = (s - s * t) * t * t
+        weights[k], weights[_STRIDE + k] = w0, w1
+        weights[2 * _STRIDE + k], weights[3 * _STRIDE + k] = np.float32(1.0) - w0 - w1 - w3, w3
 
 
 @_compiled
-def _weights(part: float) -> Any:
-    """Weights of the four neighbours of a place that lies `part` of a pixel behind the second."""
-    s, t = _SLOPE, part
-    w0 = ((s * t - 2.0 * s) * t + s) * t
-    w1 = ((s + 2.0) * t - (s + 3.0)) * t * t + 1.0
-    w3 = (-s * t + s) * t * t
-    return np.float32(w0), np.float32(w1), np.float32(1.0 - w0 - w1 - w3), np.float32(w3)
+def _interpolate(between: Any, first: int, w: Any, n: int, out: Any) -> None:
+    """`n` values of `_TOGETHER` rows of the result, the first from four rows of `between` from `first` on."""
+    half, zero, top = np.float32(0.5), np.float32(0.0), np.float32(255.0 if out.itemsize == 1 else 65535.0)
+    s = between[first:]
+    for k in range((n + _PIECE - 1) // _PIECE * _PIECE):
+        w0, w1, w2, w3 = w[k], w[k + _STRIDE], w[k + 2 * _STRIDE], w[k + 3 * _STRIDE]
+        a, b, c, d = s[k], s[k + _STRIDE], s[k + 2 * _STRIDE], s[k + 3 * _STRIDE]
+        e, f, g = s[k + 4 * _STRIDE], s[k + 5 * _STRIDE], s[k + 6 * _STRIDE]
+        one = (w0 * a + w1 * b) + (w2 * c + (w3 * d + half))
+        two = (w0 * b + w1 * c) + (w2 * d + (w3 * e + half))
+        three = (w0 * c + w1 * d) + (w2 * e + (w3 * f + half))
+        four = (w0 * d + w1 * e) + (w2 * f + (w3 * g + half))
+        out[k] = np.int32(min(max(one, zero), top))
+        out[k + _STRIDE] = np.int32(min(max(two, zero), top))
+        out[k + 2 * _STRIDE] = np.int32(min(max(three, zero), top))
+        out[k + 3 * _STRIDE] = np.int32(min(max(four, zero), top))
 
 
 @_compiled

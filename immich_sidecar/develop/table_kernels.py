@@ -63,6 +63,19 @@ def code_lights() -> Any:
 
 
 @compiled
+def through_bits(work: Any, table: Any, places: Any, n: int) -> None:
+    """Put the new extremes, cut to 0..1, through a table of `CODE_STEPS` values; for results of 8 bits."""
+    bits = work.view(np.int32)
+    first, last, unused = np.int32(_FIRST_CODE), np.int32(_LAST_CODE), np.int32(_UNUSED)
+    for i in range(padded(n)):
+        places[i] = np.int32(max(min(np.int32(bits[i + NEW_HIGH] >> unused), last), first) - first)
+        places[i + P1] = np.int32(max(min(np.int32(bits[i + NEW_LOW] >> unused), last), first) - first)
+    for i in range(n):
+        work[i + NEW_HIGH] = table[np.uint32(places[i])]
+        work[i + NEW_LOW] = table[np.uint32(places[i + P1])]
+
+
+@compiled
 def through_table(work: Any, plane: int, table: Any, places: Any, n: int, is_deep: bool) -> None:
     """Put a plane of values 0..1 through a table by the root; interpolated where the result has more than 8 bits.
 
@@ -109,9 +122,9 @@ def through_even_table(work: Any, plane: int, table: Any, places: Any, n: int) -
 @compiled
 def mix(work: Any, m: Any, n: int) -> None:
     """The three channels times a 3x3 matrix."""
-    m00, m01, m02 = m[0]
-    m10, m11, m12 = m[1]
-    m20, m21, m22 = m[2]
+    m00, m01, m02 = m[0, 0], m[0, 1], m[0, 2]
+    m10, m11, m12 = m[1, 0], m[1, 1], m[1, 2]
+    m20, m21, m22 = m[2, 0], m[2, 1], m[2, 2]
     for i in range(padded(n)):
         r, g, b = work[i + RED], work[i + GREEN], work[i + BLUE]
         work[i + RED] = m00 * r + m01 * g + m02 * b
@@ -122,8 +135,8 @@ def mix(work: Any, m: Any, n: int) -> None:
 @compiled
 def encode(work: Any, places: Any, encoding: Any, out: Any, y: int, x0: int, n: int) -> None:
     """Light, cut to 0..1, to code values (rows, width, 3), `uint8` or `uint16`; `encoding` as in `Stages`."""
-    row = out[y, x0 : x0 + n]
     if out.itemsize == 2:
+        row = out[y, x0 : x0 + n]
         for k in range(3):
             through_table(work, k * PIECE, encoding[min(k, encoding.shape[0] - 1)], places, n, True)
         for i in range(n):
@@ -136,8 +149,16 @@ def encode(work: Any, places: Any, encoding: Any, out: Any, y: int, x0: int, n: 
         places[i] = np.int32(max(min(np.int32(bits[i] >> unused), last), first) - first)
         places[i + P1] = np.int32(max(min(np.int32(bits[i + GREEN] >> unused), last), first) - first)
         places[i + P2] = np.int32(max(min(np.int32(bits[i + BLUE] >> unused), last), first) - first)
-    red, green, blue = encoding[0], encoding[encoding.shape[0] // 2], encoding[encoding.shape[0] - 1]
+    codes, begin, one, two, three = (
+        out[y].reshape(3 * out.shape[1]),
+        np.uintp(3 * x0),
+        np.uintp(1),
+        np.uintp(2),
+        np.uintp(3),
+    )
+    red, green, blue = np.uintp(0), np.uintp(encoding.shape[0] // 2), np.uintp(encoding.shape[0] - 1)
     for i in range(n):
-        row[i, 0] = red[np.uint32(places[i])]
-        row[i, 1] = green[np.uint32(places[i + P1])]
-        row[i, 2] = blue[np.uint32(places[i + P2])]
+        at = begin + np.uintp(i) * three
+        codes[at] = encoding[red, np.uintp(places[i])]
+        codes[at + one] = encoding[green, np.uintp(places[i + P1])]
+        codes[at + two] = encoding[blue, np.uintp(places[i + P2])]

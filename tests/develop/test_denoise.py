@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from immich_sidecar.develop import detail
+from immich_sidecar.develop import block_dct, detail
 from immich_sidecar.develop.detail import denoised
 from immich_sidecar.recipe.plan import DetailPlan
 from tests.photos import make
@@ -61,12 +61,33 @@ def test_brightness_and_colour_are_apart() -> None:
     assert (change.max(axis=2) - change.min(axis=2))[inside].max() <= 2
 
 
-def test_strips_leave_no_seams(monkeypatch) -> None:
-    noisy = sensor(make.scene(300, 700), 0.004)
+@pytest.mark.parametrize("size", [(300, 700), (301, 289)])
+def test_parts_leave_no_seams(monkeypatch, size) -> None:
+    noisy = sensor(make.scene(*size), 0.004)
     plan = DetailPlan(luma=22, chroma=22)
-    in_strips = denoised(noisy, plan)
-    monkeypatch.setattr(detail, "_STRIP", 6 * 200)
-    assert np.abs(in_strips.astype(int) - denoised(noisy, plan)).max() <= 1
+    whole = denoised(noisy, plan).astype(int)
+    monkeypatch.setattr(detail, "_STRIP", 6 * 20)
+    monkeypatch.setattr(detail, "_TILE", 64)
+    assert np.abs(whole - denoised(noisy, plan)).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(2, 2), (6, 40), (34, 10)])
+def test_what_is_finer_than_half_is_what_opencv_would_leave(size) -> None:
+    plane = np.random.default_rng(3).normal(0, 20, size).astype(np.float32)
+    half = cv2.resize(plane, (size[1] // 2, size[0] // 2), interpolation=cv2.INTER_AREA)
+    large = cv2.resize(half, size[::-1], interpolation=cv2.INTER_LINEAR)
+    fine, energy = plane.copy(), np.empty_like(half)
+    block_dct.take_fine(fine, half, energy)
+    assert np.abs(fine - (plane - large)).max() < 1e-4
+    assert (
+        np.abs(energy - cv2.resize((plane - large) ** 2, half.shape[::-1], interpolation=cv2.INTER_AREA)).max() < 1e-2
+    )
+    # All of it stays where it is much stronger than the limit, and nothing where it is weaker.
+    whole, none = fine.copy(), fine.copy()
+    block_dct.keep_detail(whole, half, np.full_like(half, 1e9), np.float32(1.0))
+    block_dct.keep_detail(none, half, np.full_like(half, 0.5), np.float32(1.0))
+    assert np.abs(whole - plane).max() < 1e-3
+    assert np.abs(none - large).max() < 1e-4
 
 
 @pytest.mark.parametrize("size", [(2, 3), (5, 40), (9, 9), (31, 7)])

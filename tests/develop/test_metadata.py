@@ -300,3 +300,16 @@ def test_elements_of_xmp_are_changed_too() -> None:
         b"/></rdf:RDF>", b"><t:Orientation>8</t:Orientation></rdf:Description></rdf:RDF>"
     )
     assert b"<t:Orientation>1</t:Orientation>" in xmp_patch.patched(packet, width=3, height=2)
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_a_long_header_is_read_whole_and_no_more_of_the_file(tmp_path, picture, count) -> None:
+    """Segments may stand behind the one that tells the size, too."""
+    from immich_sidecar.develop import jpeg
+
+    data = make.write_jpeg(tmp_path / "a.jpg", picture).read_bytes()
+    comment = b"\xff\xfe" + (65535).to_bytes(2, "big") + b"c" * 65533
+    start = data.index(b"\xff\xda")
+    header = jpeg.read_header_of(data[:start] + count * comment + data[start:] + bytes(1 << 22))
+    assert header == jpeg.read_header(data[:start] + count * comment + data[start:])
+    assert sum(segment.marker == 0xFE for segment in header.segments) == count

@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 
 from immich_sidecar.develop.engine import render
+from immich_sidecar.develop.sharpen import blur_weights
+from immich_sidecar.develop.sharpen import sharpened as sharpened_pixels
+from immich_sidecar.recipe.plan import DetailPlan
 from tests.develop.conftest import mean_difference
 from tests.photos import make
 
@@ -74,3 +77,37 @@ def test_strips_leave_no_seams(sharpened) -> None:
     image = np.repeat(cv2.GaussianBlur(make.scene(200, 4), (0, 0), 1.0)[:1], 400, axis=0)
     after = sharpened(image, amount=80, radius=2.0)
     assert (after == after[:1]).all()
+
+
+@pytest.mark.parametrize("deviation", [0.3, 0.5, 0.6, 1.0, 1.7, 3.0, 5.0])
+def test_weights_in_parts_of_256_are_a_gaussian(deviation) -> None:
+    weights = blur_weights(deviation).astype(float)
+    places = np.arange(len(weights))
+    assert weights[0] + 2 * weights[1:].sum() == 256
+    assert (np.diff(weights) <= 0).all()
+    assert np.sqrt(2 * (weights * places**2).sum() / 256) == pytest.approx(deviation, rel=0.03)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 50), (40, 2), (67, 131)])
+@pytest.mark.parametrize("radius", [0.5, 1.0, 5.0])
+def test_what_is_computed_is_the_formula(size, radius) -> None:
+    rough = np.random.default_rng(4).integers(0, 256, (*size, 3), np.uint8)
+    picture = cv2.blur(rough, (3, 3))
+    found = sharpened_pixels(picture.copy(), DetailPlan(sharpen=60, sharpen_radius=radius, sharpen_threshold=4))
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(float)
+    weights = blur_weights(radius)
+    side = len(weights) - 1
+    line = np.concatenate([weights[:0:-1], weights]) / 256
+    around = np.pad(grey, side, mode="reflect")
+    soft = sum(a * b * around[y : y + size[0], x : x + size[1]] for y, a in enumerate(line) for x, b in enumerate(line))
+    difference = grey - soft
+    spared = (2.0 * 25.5 * 0.04) ** 4
+    change = 1.2 * difference * difference**4 / (difference**4 + spared)
+    reach = max(1, round(radius))
+    near = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    light, dark = cv2.dilate(grey, near), cv2.erode(grey, near)
+    more = (light - dark) / 16 + 1
+    wanted = np.clip(picture + (np.clip(grey + change, dark - more, light + more) - grey)[..., None], 0, 255)
+    # The blur's rows are rounded on their way to its columns.
+    assert np.abs(found - wanted).max() < 2.5
+    assert np.abs(found - wanted).mean() < 0.45

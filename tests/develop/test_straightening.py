@@ -45,13 +45,14 @@ def test_no_worse_than_a_bicubic_table(degrees, name) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-@pytest.mark.parametrize("size", [(8, 8), (700, 300), (257, 131), (9, 400)])
-def test_every_kind_of_pixels_up_to_the_border(channels, depth, size) -> None:
+@pytest.mark.parametrize("size", [(8, 8), (700, 300), (257, 131), (9, 400), (2300, 300)])
+@pytest.mark.parametrize("degrees", [3.0, -2.2])
+def test_every_kind_of_pixels_up_to_the_border(channels, depth, size, degrees) -> None:
     rng = np.random.default_rng(5)
     rough = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
     pixels = cv2.GaussianBlur(rough, (0, 0), 3.0)[..., :channels].astype(depth)
     pixels *= depth(np.iinfo(depth).max // 255)
-    matrix = way(3.0, size, (6.3, -4.6))
+    matrix = way(degrees, size, (6.3, -4.6))
     ours = straightened(pixels, matrix, size)
     assert ours.dtype == depth
     assert ours.shape == pixels.shape
