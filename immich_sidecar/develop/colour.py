@@ -18,6 +18,7 @@ from immich_sidecar.develop.curves import (
 )
 from immich_sidecar.develop.decode import Decoded
 from immich_sidecar.develop.icc import ColourSpace
+from immich_sidecar.develop.picture_memory import picture
 from immich_sidecar.develop.proxy import shrunk
 from immich_sidecar.develop.tints import grey_weights, oklab_matrices, toned_greys
 from immich_sidecar.develop.white import balance_in
@@ -280,7 +281,7 @@ def coloured(
         falloff=falloff,
         deep=deep,
     )
-    out = pixels if in_place and pixels.dtype == depth else np.empty(pixels.shape, depth)
+    out = pixels if in_place and pixels.dtype == depth else picture(pixels.shape, depth)
     whole.run(pixels, out)
     return out
 
@@ -297,7 +298,7 @@ def _coloured_mosaic(decoded: Decoded, mosaic: Mosaic, plan: Plan, falloff: Fall
         falloff=falloff,
         deep=deep,
     )
-    out: NDArray[Any] = np.empty((height, width, 3), np.uint16 if deep else np.uint8)
+    out = picture((height, width, 3), np.uint16 if deep else np.uint8)
     for first, rows in bayer.strips(mosaic):
         whole.run_planes(rows, out[first : first + rows.shape[1]], first_row=first)
     return out

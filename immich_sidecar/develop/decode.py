@@ -21,6 +21,7 @@ from immich_sidecar.develop.bayer import Mosaic
 from immich_sidecar.develop.camera import Camera
 from immich_sidecar.develop.damage import told_as_damage
 from immich_sidecar.develop.icc import H273_PRIMARIES, ColourSpace, named_space, read_profile
+from immich_sidecar.develop.picture_memory import picture
 from immich_sidecar.develop.probe import FileFacts
 from immich_sidecar.errors import UndecodableError, UnsupportedError
 from immich_sidecar.recipe.plan import DecodePlan
@@ -135,16 +136,18 @@ def _jpeg(path: Path, facts: FileFacts, at_least: int | None) -> Decoded:
     data = path.read_bytes()
     header = jpeg.read_header(data)
     components = header.frame[4] if header.frame else 0
-    if components not in (1, 3) or (components == 1 and header.icc):
+    if header.frame is None or components not in (1, 3) or (components == 1 and header.icc):
         return _by_pillow(path, facts)
     size = _stored_size(facts)
-    smaller: dict[str, int] = {}
+    smaller: dict[str, Any] = {}
     if at_least is not None:
         factor = at_least / max(size)
         smaller = {
             "min_height": max(1, round(size[1] * factor)),
             "min_width": max(1, round(size[0] * factor)),
         }
+    else:
+        smaller["buffer"] = picture((*header.frame[2:4], 3), np.uint8)
     try:
         pixels = simplejpeg.decode_jpeg(data, "RGB", **smaller)
     except ValueError as error:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.develop.curves import linear_curve
+from immich_sidecar.develop.picture_memory import picture
 from immich_sidecar.recipe.plan import DetailPlan
 
 #: The noise, as a part of the display range, that a strength of 100 stands for (25.5 of 255 code values).
@@ -40,7 +41,7 @@ def denoised(pixels: NDArray[np.uint8], detail: DetailPlan, *, scale: float = 1.
     """
     if (not detail.luma and not detail.chroma) or scale < _SMALLEST_SCALE or min(pixels.shape[:2]) < 2:
         return pixels
-    out = np.empty_like(pixels)
+    out = picture(pixels.shape, np.uint8)
     height, width = pixels.shape[:2]
     for top in range(0, height, _STRIP):
         bottom = min(top + _STRIP, height)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_sidecar.develop import bayer
+from immich_sidecar.develop import bayer, picture_memory
 from immich_sidecar.develop.colour import coloured
 from immich_sidecar.develop.cube import with_lut
 from immich_sidecar.develop.decode import Decoded, decode, display_space
@@ -253,7 +253,10 @@ def develop(
     )
     seconds = dict(rendered.seconds)
     whole = version_file(original, facts, steps, rendered.image, rendered.space, quality=quality, seconds=seconds)
-    return _kept(output, whole, (rendered.width, rendered.height), seconds, report)
+    size = (rendered.width, rendered.height)
+    del rendered
+    picture_memory.rest()
+    return _kept(output, whole, size, seconds, report)
 
 
 def _kept(

@@ -213,9 +213,15 @@ def _is_motion_photo(contents: Contents, data: mmap.mmap) -> bool:
     for name in (b"MotionPhoto", b"MicroVideo"):
         if name + b'="1"' in contents.xmp or name + b">1<" in contents.xmp or name + b"='1'" in contents.xmp:
             return True
-    if contents.format in (Format.JPEG, Format.HEIC, Format.AVIF):
-        return data.rfind(b"MotionPhoto_Data", max(0, len(data) - (64 << 20))) >= 0
-    return False
+    if contents.format not in (Format.JPEG, Format.HEIC, Format.AVIF):
+        return False
+    # Samsung's trailer ends in its directory; looking for its parts takes time, so that comes first.
+    if (
+        data.rfind(b"SEFT", max(0, len(data) - (64 << 10))) < 0
+        and "samsung" not in (contents.exif.main.text(271) or "").lower()
+    ):
+        return False
+    return data.rfind(b"MotionPhoto_Data", max(0, len(data) - (64 << 20))) >= 0
 
 
 def _is_panorama(xmp: bytes) -> bool:

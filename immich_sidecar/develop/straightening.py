@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.develop.compiled import compiled as _compiled
+from immich_sidecar.develop.picture_memory import picture
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
 
@@ -48,7 +49,7 @@ def straightened(pixels: NDArray[Any], way: NDArray[np.float64], size: tuple[int
     size
         Width and height of the result. Beyond their border `pixels` are reflected.
     """
-    out: NDArray[Any] = np.empty((size[1], size[0], pixels.shape[2]), pixels.dtype)
+    out = picture((size[1], size[0], pixels.shape[2]), pixels.dtype)
     _straighten(np.ascontiguousarray(pixels), np.ascontiguousarray(way, np.float64), out)
     return out
 

@@ -81,6 +81,21 @@ def test_facts_of_a_raw_file(tmp_path, picture) -> None:
     assert facts.captured_at == datetime(2024, 6, 1, 12, 30, 45, tzinfo=UTC)
 
 
+def test_samsungs_trailer_tells_a_motion_photo(tmp_path, picture) -> None:
+    video = b"MotionPhoto_Data" + b"\0\0\0\x18ftypmp42" + bytes(200_000)
+    directory = b"SEFH" + bytes(20) + b"SEFT"
+    phone = Image.Exif()
+    phone[271] = "SAMSUNG"
+    for name, exif, trailer, expected in (
+        ("whole", b"", video + directory, True),
+        ("no directory", phone.tobytes(), video, True),
+        ("no video", phone.tobytes(), directory, False),
+        ("nothing", phone.tobytes(), b"", False),
+    ):
+        file = make.write_jpeg(tmp_path / f"{name}.jpg", picture, exif=exif, trailer=trailer)
+        assert probe(file).is_motion_photo == expected, name
+
+
 def test_special_pictures_are_told(tmp_path, picture) -> None:
     assert probe(make.write_gain_map_jpeg(tmp_path / "g.jpg", picture)).has_gain_map
     assert probe(make.write_motion_photo(tmp_path / "m.jpg", picture)).is_motion_photo

@@ -1,0 +1,66 @@
+"""Memory for whole pictures that is used again for the next one.
+
+An operating system clears the memory that it hands out, page by page; for the pictures of one photo of 24 megapixels
+that takes as long as levelling it. So a worker keeps the memory of two pictures, and between photos tells the system
+that it may have it back whenever it is short of memory (MADV_FREE): then alone it is cleared again.
+"""
+
+import mmap
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Bytes of a picture from which on, and up to which, memory is kept; and of how many pictures.
+LEAST, MOST, _COUNT = 8_000_000, 100_000_000, 2
+#: References to kept memory that nobody uses: the list's, the loop's, and that of the function that counts them.
+_UNUSED = 3
+
+_kept: list[mmap.mmap] = []
+_lock = threading.Lock()
+
+
+def picture(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """An array that holds anything, as that of `numpy.empty`; its memory is used again once no array refers to it."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if not LEAST <= size <= MOST or not hasattr(mmap, "MAP_PRIVATE"):
+        return np.empty(shape, dtype)
+    with _lock:
+        memory = _free(size)
+        if memory is None:
+            return np.empty(shape, dtype)
+        # From here on the array refers to it.
+        array: NDArray[Any] = np.frombuffer(memory, np.uint8, size).view(dtype).reshape(shape)
+        return array
+
+
+def rest() -> None:
+    """Let the system have the memory that is in no use, if it needs some."""
+    if not hasattr(mmap, "MADV_FREE"):
+        return
+    with _lock:
+        for memory in _kept:
+            if sys.getrefcount(memory) <= _UNUSED:
+                memory.madvise(mmap.MADV_FREE)
+
+
+def _free(size: int) -> mmap.mmap | None:
+    """Memory of at least that size that is in no use; None where there is as much in use as is kept."""
+    too_small = None
+    for memory in _kept:
+        if sys.getrefcount(memory) > _UNUSED:
+            continue
+        if len(memory) >= size:
+            return memory
+        too_small = memory
+    if too_small is not None:
+        _kept.remove(too_small)
+    elif len(_kept) >= _COUNT:
+        return None
+    fresh = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        fresh.madvise(mmap.MADV_HUGEPAGE)
+    _kept.append(fresh)
+    return fresh
