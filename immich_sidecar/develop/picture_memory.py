@@ -8,6 +8,7 @@ that it may have it back whenever it is short of memory (MADV_FREE): then alone 
 import mmap
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,15 @@ from numpy.typing import NDArray
 
 #: Bytes of a picture from which on, and up to which, memory is kept; and of how many pictures.
 LEAST, MOST, _COUNT = 8_000_000, 100_000_000, 2
-#: References to kept memory that nobody uses: the list's, the loop's, and that of the function that counts them.
-_UNUSED = 3
+
+
+def _references(kept: Sequence[object], place: int) -> int:
+    """How many references there are to one of some objects, with those that looking at it takes."""
+    return sys.getrefcount(kept[place])
+
+
+#: References to what nobody but the list of what is kept refers to.
+_UNUSED = _references([object()], 0)
 
 _kept: list[mmap.mmap] = []
 _lock = threading.Lock()
@@ -41,22 +49,19 @@ def rest() -> None:
     if not hasattr(mmap, "MADV_FREE"):
         return
     with _lock:
-        for memory in _kept:
-            if sys.getrefcount(memory) <= _UNUSED:
-                memory.madvise(mmap.MADV_FREE)
+        for place in range(len(_kept)):
+            if _references(_kept, place) == _UNUSED:
+                _kept[place].madvise(mmap.MADV_FREE)
 
 
 def _free(size: int) -> mmap.mmap | None:
     """Memory of at least that size that is in no use; None where there is as much in use as is kept."""
-    too_small = None
-    for memory in _kept:
-        if sys.getrefcount(memory) > _UNUSED:
-            continue
-        if len(memory) >= size:
-            return memory
-        too_small = memory
-    if too_small is not None:
-        _kept.remove(too_small)
+    unused = [place for place in range(len(_kept)) if _references(_kept, place) == _UNUSED]
+    for place in unused:
+        if len(_kept[place]) >= size:
+            return _kept[place]
+    if unused:
+        del _kept[unused[0]]
     elif len(_kept) >= _COUNT:
         return None
     fresh = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
