@@ -11,7 +11,7 @@ _MOST_DEGREES = 8.0
 #: frequent; and what is left of the odds for it at the most.
 _RARE_DEGREES, _RARE = 3.0, 0.5
 #: How much more a wrong turn counts than a right one.
-_CAUTION = 0.15
+_CAUTION = 0.3
 #: Below this confidence a lean is not even offered.
 _WORTH_OFFERING = 0.3
 #: Share of the evidence from which a lean is told of the uprights.
@@ -28,7 +28,7 @@ def suggest(analysis: Analysis) -> Suggestion | None:
     likely = rarity * tilt.confidence / (1.0 - (1.0 - rarity) * tilt.confidence)
     # A wrong turn is worse than none, and what is hardly seen has to be surer still.
     confidence = likely - _CAUTION * (1 - likely)
-    confidence *= 0.85 + 0.15 * ramp(abs(degrees), _LEAST_DEGREES, 1.2)
+    confidence *= 0.8 + 0.2 * ramp(abs(degrees), _LEAST_DEGREES, 1.2)
     if confidence < _WORTH_OFFERING:
         return None
     side = "left" if degrees > 0 else "right"

@@ -2,11 +2,15 @@
 
 `tilt_truth.csv` names them: `collection` is a folder, `photo` the file's name without ending, `lean` the degrees by
 which it leans as it is (looked at with a grid laid over it; empty where nothing in it tells), and `place` what was
-photographed where several photos show the same. Photos in which one may argue about the level are not named.
+photographed where several photos show the same. Photos in which one may argue about the level are not named. The
+leans of `coco-more` are such proposals of the program as were seen to be right, with the photo turned by them and a
+grid laid over it. So the trees may learn from these photos, but are not judged with them: those that the program fails
+on are missing.
 
 Collections: `shared` (the folder of test photos), `scikit-image` (ships with that package), `kodak` (Kodak
 Lossless True Color suite, released for unrestricted use), `coco` (the first 128 photos of COCO train2017, each under a
-Creative Commons licence), `exif` (ianare/exif-samples), `lund`, `berlin` (mapillary/OpenSfM, BSD), `sacre`
+Creative Commons licence), `coco-more` (other photos of COCO train2017 and val2017, named by their numbers, likewise),
+`exif` (ianare/exif-samples), `lund`, `berlin` (mapillary/OpenSfM, BSD), `sacre`
 (cvg/Hierarchical-Localization, Apache-2.0), `halt` (haltakov/simple-photo-gallery, MIT). None of them is kept here.
 """
 

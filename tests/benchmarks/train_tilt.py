@@ -1,15 +1,15 @@
 """Grow the trees that judge how a photo leans, and tell how they do on photos that they have not seen.
 
 Run ``python -m tests.benchmarks.train_tilt FOLDER...`` (some ten minutes); each FOLDER holds folders of collections
-(see `tilt_photos`). The photos of a place are judged by trees that were grown without them; the trees that are
-written to `judge.json` were grown from all. With ``--keep FILE`` the measured evidence is kept for another run.
+(see `tilt_photos`). The photos of a place are judged by trees that were grown without them, of the places dealt into
+parts in several ways; the trees that are written to `judge.json` were grown from all. With ``--keep FILE`` the measured
+evidence is kept for another run.
 """
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -29,11 +29,14 @@ Floats = NDArray[np.float64]
 WHERE = Path(tilt.__file__).with_name("judge.json")
 #: A lean is right to so many degrees; a smaller one is level.
 RIGHT, LEVEL, LEAST = 0.5, 0.5, 0.6
-#: Photos are dealt into so many parts; each is judged by trees of the others.
-PARTS = 8
-_TREES, _RATE, _SHARE, _FEWEST = 120, 0.09, 0.6, 30
+#: Photos are dealt into so many parts, so many times; each part is judged by trees of the others.
+PARTS, DEALS = 8, 3
+#: Photos that the trees are not judged with; see `tilt_photos`.
+NOT_JUDGED = "coco-more/"
+_TREES, _RATE, _FEWEST = 200, 0.055, 60
 #: So many groups of trees grow by different draws, and are averaged.
 _GROUPS = 3
+CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,10 @@ class Evidence:
     shown: NDArray[np.int64]
     place: NDArray[np.str_]
 
+    def only(self, use: NDArray[np.bool_]) -> "Evidence":
+        """Some of the candidates."""
+        return Evidence(self.names, *(getattr(self, field.name)[use] for field in fields(self)[1:]))
+
 
 def collect(folders: list[Path], console: Console) -> Evidence:
     """Measure every photo at every turn."""
@@ -59,9 +66,8 @@ def collect(folders: list[Path], console: Console) -> Evidence:
     for photo in known_photos(folders):
         picture = photo.picture()
         for angle in turns(photo.name):
-            grey = np.asarray(cv2.cvtColor(turned(picture, angle), cv2.COLOR_RGB2GRAY), np.uint8)
             number += 1
-            for one in candidates(grey):
+            for one in candidates(turned(picture, angle)):
                 names = names or sorted(one.evidence)
                 rows.append([one.evidence[name] for name in names])
                 degrees.append(one.degrees)
@@ -81,53 +87,56 @@ def collect(folders: list[Path], console: Console) -> Evidence:
     )
 
 
-def grown(evidence: Evidence, use: NDArray[np.bool_]) -> Judge:
+def grown(evidence: Evidence, use: NDArray[np.bool_], seed: int = 0) -> Judge:
     """Trees from some of the candidates."""
-    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
     right = np.abs(evidence.degrees - evidence.truth) < RIGHT
     inner, ends = 2**DEPTH - 1, 2**DEPTH
     feature, threshold = np.zeros((_GROUPS * _TREES, inner), int), np.full((_GROUPS * _TREES, inner), 1e9)
     leaf = np.zeros((_GROUPS * _TREES, ends))
 
-    def lay(found: Any, source: int, number: int, target: int) -> None:
+    def lay(nodes: NDArray[np.void], source: int, number: int, target: int) -> None:
         """Copy a branch into the heap; where it ends early, everything goes to the left."""
+        node = nodes[source]
         if target >= inner:
-            leaf[number, target - inner] = _RATE * found.value[source, 0, 0] / _GROUPS
+            leaf[number, target - inner] = node["value"] / _GROUPS
             return
-        if found.children_left[source] < 0:
-            lay(found, source, number, 2 * target + 1)
+        if node["is_leaf"]:
+            lay(nodes, source, number, 2 * target + 1)
             return
-        feature[number, target] = found.feature[source]
-        threshold[number, target] = found.threshold[source]
-        lay(found, found.children_left[source], number, 2 * target + 1)
-        lay(found, found.children_right[source], number, 2 * target + 2)
+        feature[number, target] = node["feature_idx"]
+        threshold[number, target] = node["num_threshold"]
+        lay(nodes, node["left"], number, 2 * target + 1)
+        lay(nodes, node["right"], number, 2 * target + 2)
 
     for group in range(_GROUPS):
-        model = GradientBoostingClassifier(
-            n_estimators=_TREES,
+        model = HistGradientBoostingClassifier(
+            max_iter=_TREES,
             learning_rate=_RATE,
             max_depth=DEPTH,
-            subsample=_SHARE,
+            max_leaf_nodes=None,
             min_samples_leaf=_FEWEST,
-            max_features=0.4,
-            random_state=group,
+            max_features=0.25,
+            max_bins=128,
+            l2_regularization=5.0,
+            early_stopping=False,
+            random_state=100 * seed + group,
         ).fit(evidence.table[use], right[use])
-        for number, regressor in enumerate(model.estimators_[:, 0]):
-            lay(regressor.tree_, 0, group * _TREES + number, 0)
-    share = float(right[use].mean())
-    start = float(np.log(share / (1 - share)))
+        for number, (tree,) in enumerate(model._predictors):
+            lay(tree.nodes, 0, group * _TREES + number, 0)
+        start = float(model._baseline_prediction[0, 0])
     return Judge(tuple(evidence.names), feature, threshold, leaf, start, 1.0, 0.0)
 
 
-def unseen(evidence: Evidence) -> Floats:
+def unseen(evidence: Evidence, seed: int) -> Floats:
     """The log odds that trees give which have not seen the place."""
     places = np.unique(evidence.place)
-    parts = np.random.default_rng(1).permutation(places.size) % PARTS
+    parts = np.random.default_rng(seed).permutation(places.size) % PARTS
     part = parts[np.searchsorted(places, evidence.place)]
     odds = np.empty(evidence.degrees.size)
     for number in range(PARTS):
-        judge = grown(evidence, part != number)
+        judge = grown(evidence, part != number, seed)
         here = part == number
         likely = judge.probability([dict(zip(evidence.names, row, strict=True)) for row in evidence.table[here]])
         odds[here] = np.log(likely / (1 - likely))
@@ -152,31 +161,51 @@ def calibration(evidence: Evidence, odds: Floats) -> tuple[float, float]:
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 
 
-def table(evidence: Evidence, odds: Floats) -> Table:
-    """How the suggestions do at several confidences."""
+def table(evidence: Evidence, deals: list[Floats]) -> Table:
+    """How the suggestions do at several confidences: means over all deals."""
+    pictures = np.unique(evidence.shown).size
+    result = Table(title=f"{pictures} pictures of photos that the trees have not seen, mean of {len(deals)} deals")
+    for column in ("confidence", "turned", "right to 0.5°", "leaning found", "of those that tell", "level spoilt"):
+        result.add_column(column, justify="right")
+    told = [figures(evidence, odds) for odds in deals]
+    for i, least in enumerate(CONFIDENCES):
+        turned_ones, right, found, telling, spoilt, level = np.mean([deal[i] for deal in told], axis=0)
+        each = " ".join(f"{deal[i][4]:.0f}" for deal in told)
+        result.add_row(
+            f"{least:.1f}",
+            f"{turned_ones:.0f}",
+            f"{right:.1%}",
+            f"{found:.1%}",
+            f"{telling:.1%}",
+            f"{spoilt:.1f} of {level:.0f} ({spoilt / level:.2%}): {each}",
+        )
+    return result
+
+
+def figures(evidence: Evidence, odds: Floats) -> list[tuple[float, ...]]:
+    """For each of `CONFIDENCES` what a line of the table tells."""
     best = best_of_each(evidence, odds)
     likely = 1 / (1 + np.exp(-odds[best]))
     degrees, truth = evidence.degrees[best], evidence.truth[best]
-    telling = evidence.telling[best]
-    result = Table(title=f"{best.size} pictures of photos that the trees have not seen")
-    for column in ("confidence", "turned", "right to 0.5°", "leaning found", "of those that tell", "level spoilt"):
-        result.add_column(column, justify="right")
     leaning, level = np.abs(truth) >= LEAST, np.abs(truth) < LEVEL
     steps = [suggested(Tilt(degrees=d, confidence=c)) for d, c in zip(degrees, likely, strict=True)]
     confidence = np.array([step[1] if step else 0.0 for step in steps])
-    for least in (0.5, 0.6, 0.7, 0.8, 0.9):
+    right, telling = np.abs(degrees - truth) < RIGHT, leaning & evidence.telling[best]
+    rows = []
+    for least in CONFIDENCES:
         done = confidence >= least
-        right = np.abs(degrees - truth) < RIGHT
-        spoilt = done & level & ~right
-        result.add_row(
-            f"{least:.1f}",
-            str(int(done.sum())),
-            f"{right[done].mean():.1%}",
-            f"{(done & right & leaning).sum() / leaning.sum():.1%}",
-            f"{(done & right & leaning & telling).sum() / (leaning & telling).sum():.1%}",
-            f"{spoilt.sum()} of {level.sum()} ({spoilt.sum() / level.sum():.1%})",
+        found = done & right
+        rows.append(
+            (
+                float(done.sum()),
+                float(right[done].mean()),
+                float(found[leaning].mean()),
+                float(found[telling].mean()),
+                float((done & level & ~right).sum()),
+                float(level.sum()),
+            )
         )
-    return result
+    return rows
 
 
 def main(arguments: list[str]) -> None:
@@ -192,9 +221,12 @@ def main(arguments: list[str]) -> None:
         evidence = collect(folders, console)
         if keep:
             np.savez_compressed(keep, **{n: np.array(getattr(evidence, n)) for n in Evidence.__annotations__})
-    odds = unseen(evidence)
-    slope, offset = calibration(evidence, odds)
-    console.print(table(evidence, slope * odds + offset))
+    judged = ~np.char.startswith(evidence.place, NOT_JUDGED)
+    asked = evidence.only(judged)
+    deals = [unseen(evidence, seed)[judged] for seed in range(1, DEALS + 1)]
+    lines = np.array([calibration(asked, odds) for odds in deals])
+    console.print(table(asked, [slope * odds + offset for odds, (slope, offset) in zip(deals, lines, strict=True)]))
+    slope, offset = (float(v) for v in lines.mean(axis=0))
     judge = grown(evidence, np.ones(evidence.degrees.size, bool))
     data = {
         "names": judge.names,

@@ -2,14 +2,14 @@
 
 Several estimators that fail in different ways (straight lines with the vanishing point of the uprights, lines that
 are level, local gradients, the spectrum, long straight paths) each propose leans. Whether one of them is right is
-judged from how far they agree about it and how much of the picture takes part: leaves, faces, stairs and streets
-that run into the distance produce votes too, but seldom the same vote several times.
+judged from how far they agree about it, how much of the picture takes part, and what a small network makes of it that
+has learnt which directions tell: leaves, faces, stairs and streets that run into the distance produce votes too, but
+seldom the same vote several times.
 
 Sign: a tilt is positive where the LEFT end of the horizon is lower, which a clockwise turn of as many degrees
 corrects.
 """
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
@@ -22,8 +22,10 @@ __all__ = ["MAX_DEGREES", "Tilt", "measure_tilt"]
 
 #: Shorter edge, in pixels, below which a picture shows no direction.
 _SMALLEST = 96
-#: What is taken from the confidence where level edges run together and no upright agrees.
+#: What is taken from the confidence where level edges run together and no upright agrees, or one upright stands alone.
 _DOUBT = 0.75
+#: Uprights that spread over less of the picture than the first are one thing, over more than the second, several.
+_ONE, _SEVERAL = 0.1, 0.2
 
 
 class Tilt(BaseModel):
@@ -54,7 +56,7 @@ def measure_tilt(display: NDArray[np.uint8]) -> Tilt:
     """
     if min(display.shape[:2]) < _SMALLEST:
         return Tilt()
-    found = candidates(np.asarray(cv2.cvtColor(display, cv2.COLOR_RGB2GRAY), np.uint8))
+    found = candidates(display)
     if not found:
         return Tilt()
     likely = judge().probability([candidate.evidence for candidate in found])
@@ -63,6 +65,9 @@ def measure_tilt(display: NDArray[np.uint8]) -> Tilt:
     confidence, by_uprights = float(likely[best]), _by_uprights(chosen)
     # Without an upright that says the same, one of many edges that meet at the side is no horizon.
     confidence *= 1 - _DOUBT * chosen.running_together * (1 - min(1.0, by_uprights / 0.3))
+    # One pole may lean by itself.
+    alone = np.clip((_SEVERAL - chosen.upright.spread) / (_SEVERAL - _ONE), 0.0, 1.0)
+    confidence *= 1 - _DOUBT * float(alone * np.clip((by_uprights - 0.8) / 0.15, 0.0, 1.0))
     return Tilt(
         degrees=round(chosen.degrees, 3),
         confidence=round(confidence, 3),

@@ -6,12 +6,15 @@ about this lean, compared with what it says about the others.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.analysis.measure.tilt.grid import GRID, MAX_DEGREES, STEP, peaks
 from immich_sidecar.analysis.measure.tilt.lines import CONVERGENCE, Family, best_over_convergence, families
+from immich_sidecar.analysis.measure.tilt.maps import looked_at, maps
 from immich_sidecar.analysis.measure.tilt.texture import gradient_profiles, path_profiles, shrunk, spectrum_profiles
+from immich_sidecar.analysis.measure.tilt.weighing import log_likelihood, seen
 
 Floats = NDArray[np.float64]
 
@@ -79,9 +82,9 @@ class Candidate:
     running_together: float = 0.0
 
 
-def candidates(grey: NDArray[np.uint8]) -> list[Candidate]:
+def candidates(display: NDArray[np.uint8]) -> list[Candidate]:
     """All leans worth considering, the one with most support first."""
-    picture = shrunk(grey, _EDGE)
+    picture = shrunk(np.asarray(cv2.cvtColor(display, cv2.COLOR_RGB2GRAY), np.uint8), _EDGE)
     level, upright = families(picture)
     upright_votes, level_votes = upright.votes(), level.votes()
     straight_up, which = best_over_convergence(upright_votes)
@@ -129,8 +132,9 @@ def candidates(grey: NDArray[np.uint8]) -> list[Candidate]:
         levels = _agreement(level, start, 0.0, fixed=True)
         found.append(_candidate(start, uprights, levels, profiles, shares, running_together=together_aside))
     context = _context(level, upright, shares)
-    for candidate in found:
-        candidate.evidence.update(context)
+    told = log_likelihood(maps(looked_at(display)))
+    for candidate, weighed in zip(found, seen([c.degrees for c in found], told), strict=True):
+        candidate.evidence.update(context | weighed)
         candidate.evidence["rival"] = max(
             (c.evidence["support"] for c in found if abs(c.degrees - candidate.degrees) > 1.0), default=0.0
         )
