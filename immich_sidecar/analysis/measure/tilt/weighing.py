@@ -109,7 +109,7 @@ def level_shares() -> Array:
     return _between(LEANS, LEVEL_REACH)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def upright_shares(rows: int, columns: int) -> Array:
     """What each lean gets from uprights, by their column and direction.
 
