@@ -252,6 +252,8 @@ def develop(
         on_progress=report,
     )
     seconds = dict(rendered.seconds)
+    # Encoders of some formats take much memory: what was decoded is not needed any more.
+    picture_memory.rest()
     whole = version_file(original, facts, steps, rendered.image, rendered.space, quality=quality, seconds=seconds)
     size = (rendered.width, rendered.height)
     del rendered
