@@ -65,6 +65,7 @@ def _as_meant(exposure: Exposure, light: Light, warm: float, magenta: float) -> 
     if warm > abs(magenta):
         # A low sun, lamps, candles: the brightest parts are deep yellow to red.
         kept *= 1 - 0.7 * ramp(exposure.warmth, 0.75, 0.95)
-        # An evening sky: warm where it is light, not over everything.
+    if max(warm, magenta) > max(-warm, -magenta):
+        # An evening sky: yellow to pink where it is light, not over everything.
         kept *= 1 - 0.7 * ramp(light.glow, 0.9, 1.5)
     return kept

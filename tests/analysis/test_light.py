@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from immich_sidecar.analysis.measure.exposure import measure_exposure
-from immich_sidecar.analysis.measure.light import measure_light
+from immich_sidecar.analysis.measure.light import WEIGHTS, measure_light
 from immich_sidecar.analysis.measure.light_features import light_features, vector
 from immich_sidecar.analysis.measure.noise import Noise, measure_noise
 from immich_sidecar.analysis.measure.sharpness import measure_sharpness
@@ -83,7 +83,7 @@ def test_an_evening_sky_glows_and_a_cast_does_not() -> None:
     grey = np.kron(np.random.default_rng(2).uniform(0.03, 0.7, (15, 20, 1)), np.ones((20, 20, 1)))
     lit = (grey * np.array([1.3, 1.0, 0.7])).astype(np.float32)
 
-    assert measure_light(evening).glow > 1.5
+    assert measure_light(evening).glow > 1.0
     assert measure_light(np.clip(lit, 0, 1)).glow < 0.5
 
 
@@ -95,6 +95,44 @@ def test_features_are_the_same_in_number_and_finite_for_every_picture() -> None:
             assert np.isfinite(found).all()
             sizes.add(found.shape)
     assert len(sizes) == 1
+
+
+@pytest.mark.parametrize(("ev", "cast"), [(-1.5, (1.0, 1.0, 1.0)), (-1.0, (0.76, 1.0, 0.76)), (0.0, (1.0, 1.0, 0.7))])
+def test_what_was_cut_off_before_tells_how_light_was_changed(ev: float, cast: tuple[float, float, float]) -> None:
+    # Lights of three kinds, each of which has cut off another channel: none of them is white.
+    random = np.random.default_rng(4)
+    picture = random.uniform(0.02, 0.5, (240, 320, 3))
+    for channel in range(3):
+        picture[:12, 100 * channel : 100 * channel + 90, channel] = 1.0
+    changed = (picture * np.array(cast) * 2.0**ev).astype(np.float32)
+
+    found = light_features(changed)["ceilings"]
+
+    assert found[:2] == pytest.approx((np.log2(cast[0]), np.log2(cast[2])), abs=0.02)
+    assert found[2:5] == pytest.approx(ev + np.log2(cast), abs=0.02)
+
+
+def test_a_top_that_is_level_is_told_from_one_that_is_not() -> None:
+    smooth = np.linspace(0, 0.6, 300)[:, None, None] * np.ones((300, 400, 3))
+    level = np.minimum(smooth, 0.5)
+    # Each channel by itself, a twentieth of the pixels and more below the top.
+    below_top = slice(5, 20)
+
+    slopes = light_features(smooth.astype(np.float32))["ceilings"][below_top]
+    levels = light_features(level.astype(np.float32))["ceilings"][below_top]
+
+    assert levels == pytest.approx(np.log2(0.01), abs=0.01)
+    assert slopes[:3].min() > levels.max() + 2
+
+
+def test_the_same_picture_is_judged_the_same_each_time() -> None:
+    linear = linear_from_display(sample_photo("coffee", shrink=1))
+
+    assert measure_light(linear) == measure_light(linear.copy())
+
+
+def test_what_was_learnt_is_small() -> None:
+    assert WEIGHTS.stat().st_size < 1_000_000
 
 
 def test_black_and_white_has_no_variety_of_colours() -> None:

@@ -23,7 +23,7 @@ Array = NDArray[np.float32]
 
 #: Share that pictures which need no step have in the calibration, for colour and for brightness; and how much the
 #: coefficients are drawn towards 0.
-CLEAN_SHARES, PENALTIES = (0.5, 0.6), (100.0, 1.0)
+CLEAN_SHARES, PENALTIES = (0.7, 0.65), (100.0, 1.0)
 BINS = (0.0, 0.4, 0.6, 0.75, 0.9, 1.01)
 #: Pictures that are compared at a time.
 _BATCH = 256
@@ -49,8 +49,8 @@ def calibrate(
     damage = train_light.targets(samples.damage)
     nothing = (np.hypot(damage[:, 0], damage[:, 1]) < 0.02, np.abs(damage[:, 2]) < 0.05)
     for i, (wanted, gains) in enumerate(((is_cast(mean), colour_gain), (is_off(mean), ev_gain))):
-        # Colours that are an artist's choice say nothing about what is a cast.
-        known = ~samples.unseen & ~(artful & (i == 0))
+        # Colours and dusk that are an artist's choice say nothing about what is a cast, or too dark.
+        known = ~samples.unseen & ~artful
         rows, share, penalty = wanted & known, CLEAN_SHARES[i], PENALTIES[i]
         helped = np.zeros(len(mean), bool)
         helped[rows] = gains(samples, mean, rows) > 0

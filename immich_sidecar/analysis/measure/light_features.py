@@ -28,12 +28,17 @@ _CLIPPED = 0.95
 _BIN, _LOWEST = 0.05, -6.0
 #: Distances from a neutral (or supposed) colour within which pixels are counted.
 _NEAR = (0.08, 0.16, 0.32, 0.64)
+#: Percents of a channel's pixels, the last being its top; and those from which on pixels may be as bright as the top.
+_PERCENTS = (1, 5, 25, 50, 75, 95, 99, 99.7, 99.95)
+_BELOW_TOP = (90, 95, 98, 99.5, 99.9)
+#: Stops below the top of a channel within which a pixel counts as level with it.
+_LEVEL = 0.08
 
 #: Groups of features that describe brightness; the others describe places and spreads of colours.
 BRIGHTNESS = (
     *("channels", "brightest", "darkest", "clipped", "plateau", "plateau_colour", "burnt", "deep", "thirds_light"),
     *("grey_world", "shades", "white_patch", "edges", "typical", "centre", "spread", "deviation", "near"),
-    *("grey_contrast", "saturation"),
+    *("grey_contrast", "saturation", "ceilings"),
 )
 
 
@@ -59,7 +64,8 @@ def light_features(linear: Linear) -> dict[str, Colour]:
     pixels = picture.reshape(-1, 3)
     smallest, largest = extremes(pixels)
     luminance = pixels @ LUMINANCE
-    channels = by_column(pixels, (1, 5, 25, 50, 75, 95, 99, 99.7, 99.95))
+    levels = by_column(pixels, (*_PERCENTS, *_BELOW_TOP))
+    channels, below_top = levels[: len(_PERCENTS)], levels[len(_PERCENTS) :]
     brightest = percentiles(largest, (50, 95, 99, 99.7, 99.95))
     usable = (largest < max(0.97 * brightest[3], 0.02)) & (largest > 0.006) & (smallest > 8e-4)
     if usable.sum() < 200:
@@ -110,6 +116,7 @@ def light_features(linear: Linear) -> dict[str, Colour]:
         "burnt": _burnt(pixels, burnt),
         "skin": _shares([skin]),
         "deep": np.array([(luminance < brightest[3] * part).mean() for part in (0.01, 0.05)]),
+        "ceilings": _ceilings(pixels, _stops(channels[-1]), _stops(below_top)),
     }
 
 
@@ -202,6 +209,19 @@ def _plateau(pixels: Linear, largest: Linear, brightest: Colour) -> tuple[Colour
     peak, below = counts[at - 2 : at + 2].sum() + 1e-3, counts[max(0, at - 10) : at - 2].sum() / 2 + 1e-3
     top = pixels[stops >= min(ends[at] - 0.08, float(stops.max()))]
     return np.array([np.log2(peak), np.log2(peak / below), ends[at]]), _colour(np.median(top, axis=0))
+
+
+def _ceilings(pixels: Linear, top: Colour, below: Colour) -> Colour:
+    """The level that each channel does not pass, and how many pixels lie level with it.
+
+    What was cut off in a channel keeps one level when light is changed later, and so tells by how much it was, for each
+    channel apart; a picture in which nothing was cut off has no such level.
+    """
+    near = pixels > (np.exp2(top - _LEVEL) - _FLOOR).astype(np.float32)
+    red, green, blue = near.T
+    together = [(red & green & blue).mean(), (red & green).mean(), (green & blue).mean(), (red & blue).mean()]
+    level = np.log2(np.array([*together, *near.mean(axis=0)]) + 2e-4)
+    return np.concatenate([[top[0] - top[1], top[2] - top[1]], top, np.log2(top - below + 0.01).ravel(), level])
 
 
 def _burnt(pixels: Linear, burnt: NDArray[np.bool_]) -> Colour:
