@@ -1,7 +1,7 @@
 """Colour casts: what the estimator of light tells, where it may be sure.
 
 Cameras remove casts themselves, and the warmth or coolness that they leave is mostly the hour's. So a step needs more
-than a colour: the estimator's confidence counts good photos as half of all, and evening, lamps and night are left as
+than a colour: the estimator's confidence counts good photos as seven in ten, and evening, lamps and night are left as
 they were meant, whatever it says.
 """
 
@@ -21,6 +21,9 @@ _MOST = 1.6
 _WORTH_OFFERING = 0.25
 #: Deviation of colours below which a picture has none of its own.
 _NO_COLOURS = 0.12
+#: Stops by which the light parts of a picture are warmer than what lies over everything, from which on that is taken
+#: for the scene's own light, and wholly; and the least part of a magenta that is warm in the pink of a sky.
+_GLOW, _PINK = (0.8, 1.25), 0.3
 
 
 def suggest(analysis: Analysis) -> Suggestion | None:
@@ -65,7 +68,7 @@ def _as_meant(exposure: Exposure, light: Light, warm: float, magenta: float) -> 
     if warm > abs(magenta):
         # A low sun, lamps, candles: the brightest parts are deep yellow to red.
         kept *= 1 - 0.7 * ramp(exposure.warmth, 0.75, 0.95)
-    if max(warm, magenta) > max(-warm, -magenta):
-        # An evening sky: yellow to pink where it is light, not over everything.
-        kept *= 1 - 0.7 * ramp(light.glow, 0.9, 1.5)
+    if warm > _PINK * abs(magenta):
+        # An evening sky, a low sun on sand: yellow to pink where it is light, not over everything.
+        kept *= 1 - 0.7 * ramp(light.glow, *_GLOW)
     return kept

@@ -141,7 +141,7 @@ def test_casts_over_everything_are_taken_away(tmp_path: Path, cast: tuple[float,
     assert distance(rendered(path, analysis, advice), truth) < 0.5 * distance(spoilt, truth)
 
 
-@pytest.mark.parametrize("cast", [(1.3, 1.0, 0.7), (1.25, 0.95, 1.25)])
+@pytest.mark.parametrize("cast", [(1.3, 1.0, 0.7), (1.4, 1.0, 0.95)])
 def test_warmth_is_left_to_a_picture_that_is_warm_where_it_is_light(
     tmp_path: Path, cast: tuple[float, float, float]
 ) -> None:
@@ -152,6 +152,18 @@ def test_warmth_is_left_to_a_picture_that_is_warm_where_it_is_light(
 
     assert "white_balance" in applied(advise(analysis))
     assert "white_balance" not in applied(advise(evening))
+
+
+def test_sand_in_a_low_sun_stays_sand_and_plain_magenta_goes(tmp_path: Path) -> None:
+    path = write_jpeg(tmp_path / "cast.jpg", degraded(grey_street(), cast=(1.25, 0.95, 1.25)), exif=full_exif())
+    analysis = analyse(path)
+    assert analysis.light is not None
+    told = {"colour": (0.46, -0.69), "glow": 1.1, "colour_confidence": 0.81}
+    sand = analysis.model_copy(update={"light": analysis.light.model_copy(update=told)})
+    lit = analysis.model_copy(update={"light": analysis.light.model_copy(update={"glow": 1.5})})
+
+    assert "white_balance" not in applied(advise(sand))
+    assert "white_balance" in applied(advise(lit))
 
 
 def test_visible_noise_is_taken_away(tmp_path: Path) -> None:
