@@ -29,7 +29,7 @@ def leaning(seed: int) -> bytes:
 @functools.cache
 def dim(seed: int) -> bytes:
     """Darker than it was, hardly for certain: gets a version that `auto` asks about."""
-    return _jpeg(make.degraded(make.scene(*SIZE, seed=seed), ev=-1.1))
+    return _jpeg(make.degraded(make.scene(*SIZE, seed=seed), ev=-0.85))
 
 
 @functools.cache
