@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from immich_sidecar.develop.borders import mirrored
 from immich_sidecar.develop.compiled import compiled
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
@@ -95,14 +96,6 @@ def demosaic_rows(
 
 
 @compiled
-def _mirrored(i: int, size: int) -> int:
-    """The place in 0..size that stands for one outside; it has the same colour."""
-    while i < 0 or i >= size:
-        i = -i if i < 0 else 2 * (size - 1) - i
-    return i
-
-
-@compiled
 def _roots(values: Any, frame: Any, top: int, left: int, black: Any, gains: Any, limit: Any, out: Any) -> None:
     """Square roots of balanced light of a tile whose first pixel is (top, left) of the frame."""
     height, width = frame[2], frame[3]
@@ -111,7 +104,7 @@ def _roots(values: Any, frame: Any, top: int, left: int, black: Any, gains: Any,
     begin, end = max(0, -left), min(columns, width - left)
     zero = np.float32(0.0)
     for y in range(rows):
-        inside = _mirrored(top + y, height)
+        inside = mirrored(top + y, height)
         source = values[frame[0] + inside, frame[1] + left + begin :]
         target = out[y, begin:]
         parity = inside & 1
@@ -123,9 +116,9 @@ def _roots(values: Any, frame: Any, top: int, left: int, black: Any, gains: Any,
             light = (np.float32(source[x]) - (b1 if odd else b0)) * (g1 if odd else g0)
             target[x] = np.sqrt(min(max(light + _PEDESTAL, zero), limit + _PEDESTAL))
         for x in range(begin):
-            out[y, x] = out[y, _mirrored(left + x, width) - left]
+            out[y, x] = out[y, mirrored(left + x, width) - left]
         for x in range(end, columns):
-            out[y, x] = out[y, _mirrored(left + x, width) - left]
+            out[y, x] = out[y, mirrored(left + x, width) - left]
 
 
 @compiled

@@ -37,6 +37,7 @@ def sharpened(pixels: NDArray[np.uint8], detail: DetailPlan, *, scale: float = 1
     weights, reach = blur_weights(radius), max(1, round(radius))
     amount = np.float32(_MOST * detail.sharpen / 100.0)
     spared = _DEVIATIONS * 255.0 * FULL_THRESHOLD * detail.sharpen_threshold / 100.0 * scale
+    half_at = np.float32(spared**4 + 1e-6)
     margin = max(len(weights) - 1, reach)
     memory = memory_for(width, len(weights) - 1, reach)
     # Luma, as it was before, of a strip and of the rows around it.
@@ -57,7 +58,7 @@ def sharpened(pixels: NDArray[np.uint8], detail: DetailPlan, *, scale: float = 1
             weights,
             reach,
             amount,
-            np.float32(spared**4 + 1e-6),
+            half_at,
             memory,
         )
     return pixels

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from immich_sidecar.develop.borders import mirrored
 from immich_sidecar.develop.compiled import compiled
 from immich_sidecar.develop.table_kernels import HALF, ONE
 
@@ -152,11 +153,3 @@ def extremes(luma: Any, y: int, reach: int, light: Any, dark: Any) -> None:
             light[x] = max(light[x], light[x + 1], light[x + 2])
         for x in range(width + 2 * (reach - 1 - k)):
             dark[x] = min(dark[x], dark[x + 1], dark[x + 2])
-
-
-@compiled
-def mirrored(place: int, length: int) -> int:
-    """A place inside of `length`, the border being a mirror through the outermost pixels."""
-    period = max(2 * (length - 1), 1)
-    place = abs(place) % period
-    return period - place if place >= length else place

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_sidecar.develop.borders import mirrored
 from immich_sidecar.develop.compiled import compiled as _compiled
 from immich_sidecar.develop.picture_memory import picture
 
@@ -79,6 +80,7 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
     for y0 in range(0, height, most):
         count = min(most, height - y0)
         middle = e * (y0 + 0.5 * (count - 1)) + ty - 0.5 * (count - 1)
+        run = count if drift * count <= _SAME else max(_TOGETHER, int(_SAME / drift) // _TOGETHER * _TOGETHER)
         for x0 in range(0, width, columns):
             n = min(columns, width - x0)
             # Columns that have the same row of `pixels` above the first row of the result.
@@ -95,7 +97,6 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
             _along_rows(
                 flat, pixels.shape, along, across, start, x0, d, rows, begins, parts, count + 3, ramp, source, between
             )
-            run = count if drift * count <= _SAME else max(_TOGETHER, int(_SAME / drift) // _TOGETHER * _TOGETHER)
             for first in range(0, count, run):
                 last = min(first + run, count)
                 _lay_weights(part, (e - 1.0) * 0.5 * (first + last - count), weights)
@@ -147,14 +148,14 @@ def _along_rows(
         begin = along * x0 + across * y + start
         left = int(np.floor(along * begins[from_part] + begin)) - 2
         wide = int(np.floor(along * (begins[to_part] - 1) + begin)) + 5 - left
-        offset = _reflected(y, height) * width
+        offset = mirrored(y, height) * width
         if left >= 0 and left + wide <= width:
             here = np.uintp((offset + left) * channels)
             for k in range(wide * channels):
                 source[k] = np.float32(pixels[here + np.uintp(k)])
         else:
             for k in range(wide):
-                at = (offset + _reflected(left + k, width)) * channels
+                at = (offset + mirrored(left + k, width)) * channels
                 for channel in range(channels):
                     source[k * channels + channel] = np.float32(pixels[at + channel])
         for which in range(from_part, to_part):
@@ -211,11 +212,3 @@ def _interpolate(between: Any, first: int, w: Any, n: int, out: Any) -> None:
         out[k + _STRIDE] = np.int32(min(max(two, zero), top))
         out[k + 2 * _STRIDE] = np.int32(min(max(three, zero), top))
         out[k + 3 * _STRIDE] = np.int32(min(max(four, zero), top))
-
-
-@_compiled
-def _reflected(place: int, length: int) -> int:
-    """A place inside of `length`, the border being a mirror through the outermost pixels."""
-    period = 2 * (length - 1)
-    place = abs(place) % period
-    return period - place if place >= length else place

@@ -54,6 +54,16 @@ def root_place(light: Any) -> Any:
     return np.int32(np.sqrt(min(max(light, ZERO), ONE)) * ROOT_TOP + HALF)
 
 
+@compiled
+def bit_place(bits: Any) -> Any:
+    """The place of light in a table of `CODE_STEPS`; `bits` are those of its floating point number, as an integer.
+
+    Differences of two numbers of 32 bits have 64 in numba, unless they are told not to.
+    """
+    first, last = np.int32(_FIRST_CODE), np.int32(_LAST_CODE)
+    return np.int32(max(min(np.int32(bits >> np.int32(_UNUSED)), last), first) - first)
+
+
 def code_lights() -> Any:
     """Light in the middle of each of the `CODE_STEPS` places of a table of code values of 8 bits; `float32`."""
     bits = (np.arange(CODE_STEPS, dtype=np.int32) + _FIRST_CODE) << _UNUSED
@@ -66,10 +76,9 @@ def code_lights() -> Any:
 def through_bits(work: Any, table: Any, places: Any, n: int) -> None:
     """Put the new extremes, cut to 0..1, through a table of `CODE_STEPS` values; for results of 8 bits."""
     bits = work.view(np.int32)
-    first, last, unused = np.int32(_FIRST_CODE), np.int32(_LAST_CODE), np.int32(_UNUSED)
     for i in range(padded(n)):
-        places[i] = np.int32(max(min(np.int32(bits[i + NEW_HIGH] >> unused), last), first) - first)
-        places[i + P1] = np.int32(max(min(np.int32(bits[i + NEW_LOW] >> unused), last), first) - first)
+        places[i] = bit_place(bits[i + NEW_HIGH])
+        places[i + P1] = bit_place(bits[i + NEW_LOW])
     for i in range(n):
         work[i + NEW_HIGH] = table[np.uint32(places[i])]
         work[i + NEW_LOW] = table[np.uint32(places[i + P1])]
@@ -143,12 +152,10 @@ def encode(work: Any, places: Any, encoding: Any, out: Any, y: int, x0: int, n: 
             row[i, 0], row[i, 1], row[i, 2] = work[i] + HALF, work[i + GREEN] + HALF, work[i + BLUE] + HALF
         return
     bits = work.view(np.int32)
-    first, last, unused = np.int32(_FIRST_CODE), np.int32(_LAST_CODE), np.int32(_UNUSED)
     for i in range(padded(n)):
-        # Differences of two numbers of 32 bits have 64 in numba, unless they are told not to.
-        places[i] = np.int32(max(min(np.int32(bits[i] >> unused), last), first) - first)
-        places[i + P1] = np.int32(max(min(np.int32(bits[i + GREEN] >> unused), last), first) - first)
-        places[i + P2] = np.int32(max(min(np.int32(bits[i + BLUE] >> unused), last), first) - first)
+        places[i] = bit_place(bits[i])
+        places[i + P1] = bit_place(bits[i + GREEN])
+        places[i + P2] = bit_place(bits[i + BLUE])
     codes, begin, one, two, three = (
         out[y].reshape(3 * out.shape[1]),
         np.uintp(3 * x0),

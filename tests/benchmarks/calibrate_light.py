@@ -44,13 +44,12 @@ def calibrate(
     mean, deviation = predicted[..., 0], predicted[..., 1]
     x = light.standardised(samples.features, weights.mean, weights.deviation)
     terms = light.confidence_terms(x, mean, deviation)
-    artful = np.array([name.startswith(train_light.ARTFUL) for name in samples.names])[samples.photo]
     told, curves = np.zeros((len(mean), 2), np.float32), []
     damage = train_light.targets(samples.damage)
     nothing = (np.hypot(damage[:, 0], damage[:, 1]) < 0.02, np.abs(damage[:, 2]) < 0.05)
     for i, (wanted, gains) in enumerate(((is_cast(mean), colour_gain), (is_off(mean), ev_gain))):
         # Colours and dusk that are an artist's choice say nothing about what is a cast, or too dark.
-        known = ~samples.unseen & ~artful
+        known = ~samples.unseen & ~samples.artful
         rows, share, penalty = wanted & known, CLEAN_SHARES[i], PENALTIES[i]
         helped = np.zeros(len(mean), bool)
         helped[rows] = gains(samples, mean, rows) > 0

@@ -78,6 +78,11 @@ class Samples:
     spoilt: NDArray[np.uint8]
     names: list[str]
 
+    @property
+    def artful(self) -> NDArray[np.bool_]:
+        """Which are of pictures whose colours and dusk are an artist's choice."""
+        return np.array([name.startswith(ARTFUL) for name in self.names])[self.photo]
+
 
 def photos(folder: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Name (with its source) and truth of every photo."""
@@ -215,8 +220,7 @@ def train(samples: Samples, rows: NDArray[np.bool_], *, seed: int) -> light.Weig
     """Both ensembles from some of the samples."""
     y = targets(samples.damage)
     clean = np.abs(samples.damage).max(axis=1) < 1e-6
-    artful = np.array([name.startswith(ARTFUL) for name in samples.names])[samples.photo]
-    weight = (np.where(clean, 2.5, 1.0) * np.where(artful, ARTFUL_WEIGHT, 1.0)).astype(np.float32)
+    weight = (np.where(clean, 2.5, 1.0) * np.where(samples.artful, ARTFUL_WEIGHT, 1.0)).astype(np.float32)
     mean, deviation = samples.features[rows].mean(axis=0), samples.features[rows].std(axis=0) + 1e-3
     x = light.standardised(samples.features, mean, deviation)
     networks = range(NETWORKS)
