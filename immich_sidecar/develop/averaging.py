@@ -32,6 +32,53 @@ def averaged(pixels: NDArray[Any], size: tuple[int, int], *, factor: float | Non
     return out.reshape(size[1], size[0], *pixels.shape[2:])
 
 
+def boxed(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Shrink a picture (height, width, 3) by a whole factor, at most 256: means of `side` x `side` pixels.
+
+    What does not make a whole square is lost at the right and at the bottom, as far as squares are left.
+    """
+    height, width = pixels.shape[:2]
+    tall, wide = min(side, height), min(side, width)
+    out = np.empty((height // tall, width // wide, 3), np.uint8)
+    _average_whole(np.ascontiguousarray(pixels), tall, wide, out)
+    return out
+
+
+@_compiled
+def _average_whole(pixels: Any, tall: int, wide: int, out: Any) -> None:
+    """`boxed`: sums of whole rows first, two at a time, in 16 bits."""
+    rows, columns = out.shape[:2]
+    used = 3 * columns * wide
+    sums = np.empty(used, np.uint16)
+    three, half, scale = np.uintp(3), np.float32(0.5), np.float32(1.0 / (tall * wide))
+    for y in range(rows):
+        sums[:] = 0
+        for number in range(0, tall - 1, 2):
+            upper, lower = _row(pixels, y * tall + number), _row(pixels, y * tall + number + 1)
+            for k in range(used):
+                sums[k] = np.uint16(sums[k] + np.uint16(np.uint16(upper[k]) + np.uint16(lower[k])))
+        if tall % 2:
+            upper = _row(pixels, y * tall + tall - 1)
+            for k in range(used):
+                sums[k] = np.uint16(sums[k] + np.uint16(upper[k]))
+        for x in range(columns):
+            red, green, blue = 0, 0, 0
+            first = np.uintp(3 * x * wide)
+            for number in range(wide):
+                at = first + np.uintp(number) * three
+                red += sums[at]
+                green += sums[at + np.uintp(1)]
+                blue += sums[at + np.uintp(2)]
+            out[y, x, 0] = np.float32(red) * scale + half
+            out[y, x, 1] = np.float32(green) * scale + half
+            out[y, x, 2] = np.float32(blue) * scale + half
+
+
+@_compiled
+def _row(pixels: Any, y: int) -> Any:
+    return pixels[y].reshape(pixels.shape[1] * pixels.shape[2])
+
+
 @_compiled
 def _average(pixels: Any, down: float, across: float, out: Any) -> None:
     """`averaged`, row by row."""

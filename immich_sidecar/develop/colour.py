@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.develop import bayer
+from immich_sidecar.develop.averaging import boxed
 from immich_sidecar.develop.bayer import Mosaic
 from immich_sidecar.develop.curves import (
     black_white_contrast,
@@ -29,6 +30,10 @@ from immich_sidecar.recipe.plan import ColourPlan, LutPlan, Plan
 MAP_EDGE, _MAP_RADIUS, _MAP_VARIANCE = 512, 20, 0.01
 #: Rows of linear light that are laid out as planes at a time: they stay in the cache.
 _ROWS = 16
+#: Code values that a curve may stray from the sRGB curve and still count as that.
+_SAME_CODES = 0.1
+#: From this whole factor on, means of so many pixels a side are made faster than halves of halves.
+_BOXED = 6
 _NOTHING = np.zeros((1, 1), np.float32)
 
 
@@ -108,6 +113,7 @@ class ColourPass:
         changes_colour = bool(colour.saturation or colour.vibrance or grey is not None or lut is not None)
         same = np.eye(3, dtype=np.float32)
         self._stages = Stages(
+            is_display=is_on_display_curve(space),
             width=size[0],
             height=size[1],
             has_falloff=falloff is not None,
@@ -177,7 +183,8 @@ class ColourPass:
         colour_planes(planes, first_row, self._stages, out)
 
     def _run(self, pixels: NDArray[Any], out: NDArray[Any], first_row: int, stages: Any) -> None:
-        from immich_sidecar.develop.kernels import colour_codes, colour_planes, planes_of_codes, planes_of_light
+        from immich_sidecar.develop.kernels import colour_codes, colour_planes
+        from immich_sidecar.develop.reading_kernels import planes_of_codes, planes_of_light
 
         tables = None if self._is_linear else self._decoding(65536 if pixels.dtype == np.uint16 else 256)
         if tables is not None and pixels.dtype == np.uint8 and out.dtype == np.uint8:
@@ -277,13 +284,19 @@ def coloured(
         (pixels.shape[1], pixels.shape[0]),
         headroom=decoded.headroom,
         is_linear=decoded.is_linear,
-        small=shrunk(pixels, MAP_EDGE) if needs_small(plan) else None,
+        small=small_picture(pixels) if needs_small(plan) else None,
         falloff=falloff,
         deep=deep,
     )
     out = pixels if in_place and pixels.dtype == depth else picture(pixels.shape, depth)
     whole.run(pixels, out)
     return out
+
+
+def small_picture(pixels: NDArray[Any]) -> NDArray[Any]:
+    """A picture (height, width, 3) shrunk to `MAP_EDGE`, for a `ColourPass`."""
+    whole = max(pixels.shape[:2]) // MAP_EDGE
+    return shrunk(boxed(pixels, whole) if whole >= _BOXED and pixels.dtype == np.uint8 else pixels, MAP_EDGE)
 
 
 def _coloured_mosaic(decoded: Decoded, mosaic: Mosaic, plan: Plan, falloff: Falloff | None, deep: bool) -> NDArray[Any]:
@@ -314,6 +327,12 @@ def encoding_table(space: ColourSpace, *, deep: bool) -> NDArray[Any]:
     lights = (np.arange(ROOT_STEPS + 1) / (ROOT_STEPS - 1)) ** 2 if deep else code_lights()
     values = np.stack([np.interp(lights, one, codes) for one in space.curves[: 1 if is_same else 3]])
     return values.astype(np.float32) if deep else np.round(values).astype(np.uint8)
+
+
+def is_on_display_curve(space: ColourSpace) -> bool:
+    """Whether the code values of a space are those of the sRGB curve, whatever its primaries."""
+    codes = np.arange(256)
+    return bool(np.abs(display_curve(space.decoding(256)) * 255.0 - codes).max() < _SAME_CODES)
 
 
 def needs_small(plan: Plan) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.develop import bayer, picture_memory
+from immich_sidecar.develop.averaging import boxed
 from immich_sidecar.develop.colour import coloured
 from immich_sidecar.develop.cube import with_lut
 from immich_sidecar.develop.decode import Decoded, decode, display_space
@@ -35,7 +36,7 @@ from immich_sidecar.recipe.plan import DetailPlan, Plan
 from immich_sidecar.recipe.recipe import Recipe
 
 #: Changes whenever the same recipe would give other pixels; a test holds renders to it.
-ENGINE_VERSION = "6"
+ENGINE_VERSION = "7"
 
 Progress = Callable[[float], None]
 #: Rows that are worked on at a time.
@@ -315,4 +316,5 @@ def warm() -> None:
         placed(pixels, 1, GeometryPlan(degrees=1.0))
     for picture in (shallow, deep, shallow.astype(np.float32)):
         shrunk(picture, 12)
+    boxed(shallow, 4)
     _detailed(shallow, Plan(detail=DetailPlan(luma=5.0, chroma=5.0, sharpen=10.0)), 1.0, True)

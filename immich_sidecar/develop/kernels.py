@@ -18,6 +18,7 @@ from immich_sidecar.develop.compiled import compiled
 from immich_sidecar.develop.curves import KNEE
 from immich_sidecar.develop.local_tone_kernels import by_surroundings, maps_for_rows, maps_of_piece, prepare_row
 from immich_sidecar.develop.look_kernels import look_up, to_grey
+from immich_sidecar.develop.reading_kernels import read, read_display
 from immich_sidecar.develop.saturation_kernels import saturate
 from immich_sidecar.develop.table_kernels import (
     BLUE,
@@ -52,6 +53,8 @@ _NEARLY_CUT = np.float32(0.9)
 class Stages(NamedTuple):
     """What the back half is to do, with everything it needs. Arrays are `float32` unless said otherwise."""
 
+    #: Whether code values of 8 bits are display values, on the sRGB curve, so that no table need be asked.
+    is_display: bool
     #: Size of the picture that `first_row` counts in.
     width: int
     height: int
@@ -144,24 +147,6 @@ def rows_of_maps(width: int, stages: Any) -> Any:
 
 
 @compiled
-def planes_of_codes(pixels: Any, tables: Any, planes: Any) -> None:
-    """Linear light (3, rows, width) of code values (rows, width, 3); `tables` (3, levels) has that of each of them."""
-    for y in range(pixels.shape[0]):
-        for channel in range(3):
-            for x in range(pixels.shape[1]):
-                planes[channel, y, x] = tables[channel, pixels[y, x, channel]]
-
-
-@compiled
-def planes_of_light(pixels: Any, scale: Any, planes: Any) -> None:
-    """Linear light (3, rows, width) of numbers (rows, width, 3) which times `scale` (float32) are light."""
-    for y in range(pixels.shape[0]):
-        for channel in range(3):
-            for x in range(pixels.shape[1]):
-                planes[channel, y, x] = np.float32(pixels[y, x, channel]) * scale
-
-
-@compiled
 def colour_row(
     pixels: Any,
     row: int,
@@ -187,7 +172,10 @@ def colour_row(
     width = out.shape[1]
     for x0 in range(0, width, PIECE):
         n = min(PIECE, width - x0)
-        bright = read(pixels, row, x0, n, tables, work)
+        if tables is not None and stages.is_display:
+            bright = read_display(pixels, row, x0, n, work, places)
+        else:
+            bright = read(pixels, row, x0, n, tables, work)
         if stages.has_falloff:
             brighten_corners(work, x0, y, stages.falloff, stages.falloff_map, places, n)
         if stages.has_before:
@@ -231,34 +219,6 @@ def both_through(work: Any, table: Any, places: Any, n: int, is_deep: bool) -> N
 
 
 @compiled
-def read(pixels: Any, y: int, x0: int, n: int, tables: Any, work: Any) -> Any:
-    """Linear light of a piece of a row, and what none of it exceeds.
-
-    With `tables` (3, levels), which rise, `pixels` are code values (rows, width, 3); with None, linear light (3, rows,
-    width), of which infinity is said.
-    """
-    start = np.uintp(x0)
-    if tables is not None:
-        highest, zero, one, two = np.uint8(0), np.uintp(0), np.uintp(1), np.uintp(2)
-        row, three = pixels[y].reshape(3 * pixels.shape[1]), np.uintp(3)
-        begin = start * three
-        for i in range(3 * n):
-            highest = max(highest, row[begin + np.uintp(i)])
-        for i in range(n):
-            at = begin + np.uintp(i) * three
-            work[i] = tables[zero, np.uintp(row[at])]
-            work[i + GREEN] = tables[one, np.uintp(row[at + one])]
-            work[i + BLUE] = tables[two, np.uintp(row[at + two])]
-        last = np.uintp(highest)
-        return max(tables[zero, last], tables[one, last], tables[two, last])
-    for k in range(3):
-        line, plane = pixels[k, y], np.uintp(k * PIECE)
-        for i in range(n):
-            work[plane + np.uintp(i)] = line[start + np.uintp(i)]
-    return np.float32(np.inf)
-
-
-@compiled
 def balance(work: Any, m: Any, scale: Any, n: int) -> None:
     m00, m01, m02 = m[0, 0], m[0, 1], m[0, 2]
     m10, m11, m12 = m[1, 0], m[1, 1], m[1, 2]
@@ -298,11 +258,11 @@ def spread(work: Any, scale: Any, n: int) -> None:
 @compiled
 def expose(work: Any, numbers: Any, n: int) -> None:
     """`exposure_curve` of the new extremes, which `numbers` are told by `exposure_numbers`."""
-    knee, room = np.float32(KNEE), np.float32(1.0 - KNEE)
+    knee, room, one_by_room = np.float32(KNEE), np.float32(1.0 - KNEE), np.float32(1.0 / (1.0 - KNEE))
     before, after, bend = numbers[0], numbers[1], numbers[2]
     for i in range(padded(n)):
         high, low = work[i + NEW_HIGH] * before, work[i + NEW_LOW] * before
-        over_high, over_low = max(high - knee, ZERO) / room, max(low - knee, ZERO) / room
+        over_high, over_low = max(high - knee, ZERO) * one_by_room, max(low - knee, ZERO) * one_by_room
         # A division takes longer than all the rest, so there is one for both.
         below_high, below_low = ONE + bend * over_high, ONE + bend * over_low
         share = room / (below_high * below_low)

@@ -26,9 +26,7 @@ def sharpened(pixels: NDArray[np.uint8], detail: DetailPlan, *, scale: float = 1
 
     `scale` is pixels per pixel at full size: the radius and the noise that is spared shrink with it.
     """
-    import cv2
-
-    from immich_sidecar.develop.sharpen_kernels import memory_for, sharpen_rows
+    from immich_sidecar.develop.sharpen_kernels import luma_of, memory_for, sharpen_rows
 
     radius = detail.sharpen_radius * scale
     if not detail.sharpen or radius < _SMALLEST_RADIUS or min(pixels.shape[:2]) < 2:
@@ -49,7 +47,7 @@ def sharpened(pixels: NDArray[np.uint8], detail: DetailPlan, *, scale: float = 1
         kept = luma[first - top : held - top]
         luma[: len(kept)] = kept
         if held < last:
-            cv2.cvtColor(pixels[held:last], cv2.COLOR_RGB2GRAY, dst=luma[held - first : last - first])
+            luma_of(pixels[held:last], luma[held - first : last - first])
         held, top = last, first
         sharpen_rows(
             pixels[start:end],

@@ -43,6 +43,20 @@ def sharpen_rows(
 
 
 @compiled
+def luma_of(pixels: Any, luma: Any) -> None:
+    """Luma (rows, width) of pixels (rows, width, 3), both `uint8`: ITU-R BT.601's weights, in parts of 256."""
+    width = luma.shape[1]
+    red, green, blue, half = _U16(77), _U16(150), _U16(29), _U16(128)
+    one, two, three = np.uintp(1), np.uintp(2), np.uintp(3)
+    for y in range(luma.shape[0]):
+        row, line = pixels[y].reshape(3 * width), luma[y]
+        for x in range(width):
+            at = np.uintp(x) * three
+            first = _U16(_U16(red * _U16(row[at])) + _U16(green * _U16(row[at + one])))
+            line[x] = _U8(_U16(first + _U16(_U16(blue * _U16(row[at + two])) + half)) >> _U16(8))
+
+
+@compiled
 def changes(here: Any, sums: Any, light: Any, dark: Any, amount: Any, spared: Any) -> None:
     """What is added to a row of luma, whose blur `sums` are; in their place, as `int16`."""
     for x in range(sums.shape[0]):

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from immich_sidecar.develop.averaging import averaged
+from immich_sidecar.develop.averaging import averaged, boxed
 
 
 def picture(shape: tuple[int, ...], kind: type) -> np.ndarray:
@@ -47,3 +47,21 @@ def test_the_picture_stays_as_it_is_and_may_be_any_view_of_one() -> None:
     part = whole[5:80:2, 10:100, ::-1]
     assert (averaged(part, (40, 20)) == averaged(np.ascontiguousarray(part), (40, 20))).all()
     assert (whole == before).all()
+
+
+@pytest.mark.parametrize("side", [2, 5, 6, 256])
+def test_whole_squares_are_averaged_and_the_rest_is_left_out(side: int) -> None:
+    pixels = picture((700, 531, 3), np.uint8)
+    rows, columns = 700 // side, 531 // side
+    squares = pixels[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
+    assert np.abs(boxed(pixels, side) - squares.mean(axis=(1, 3))).max() <= 0.5 + 1e-4
+
+
+def test_a_picture_narrower_than_a_square_is_averaged_over_what_there_is() -> None:
+    pixels = picture((3, 40, 3), np.uint8)
+    assert boxed(pixels, 8).shape == (1, 5, 3)
+    assert np.abs(boxed(pixels, 8)[0] - pixels.reshape(3, 5, 8, 3).mean(axis=(0, 2))).max() <= 0.5 + 1e-4
+
+
+def test_the_largest_square_of_white_stays_white() -> None:
+    assert (boxed(np.full((256, 512, 3), 255, np.uint8), 256) == 255).all()

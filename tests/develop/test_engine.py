@@ -79,7 +79,9 @@ def test_brightening_cuts_nothing_and_darkening_is_its_inverse(tmp_path, steps) 
     # A plain product would make white of the 100 brightest values.
     assert (line == 255).sum() <= 20
     back = render(png(tmp_path, bright, "b.png"), steps(exposure={"ev": -1.5})).image
-    assert np.abs(back[0, :180].astype(int) - ramp[0, :180]).max() <= 2
+    # Five code values become one in the shoulder, so that rounding there comes back five times as large.
+    assert np.abs(back[0, :180].astype(int) - ramp[0, :180]).max() <= 3
+    assert np.abs(back[0, :160].astype(int) - ramp[0, :160]).max() <= 1
 
 
 def test_exposure_is_exact_below_the_shoulder(tmp_path, picture, steps) -> None:

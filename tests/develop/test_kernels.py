@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from immich_sidecar.develop.colour import ColourPass
-from immich_sidecar.develop.curves import KNEE, display_curve, exposure_curve, exposure_numbers
+from immich_sidecar.develop.colour import ColourPass, is_on_display_curve
+from immich_sidecar.develop.curves import KNEE, display_curve, exposure_curve, exposure_numbers, linear_curve
 from immich_sidecar.develop.icc import named_space
 from immich_sidecar.develop.local_tone_kernels import nearly_displayed
+from immich_sidecar.develop.reading_kernels import nearly_linear
 from immich_sidecar.develop.table_kernels import CODE_STEPS, PIECE, code_lights
 from immich_sidecar.recipe.plan import ColourPlan, MonochromePlan, Plan
 
@@ -64,6 +65,35 @@ def test_the_display_curve_as_a_polynomial() -> None:
     light = np.linspace(0.0, 1.0, 20001, dtype=np.float32)
     found = np.array([nearly_displayed(one) for one in light])
     assert np.abs(found - display_curve(light.astype(float))).max() * 255 < 0.13
+
+
+def test_light_of_code_values_as_a_polynomial() -> None:
+    codes = np.arange(256) / 255.0
+    found = np.array([nearly_linear(np.float32(one)) for one in codes])
+    # The step to the next code value, in light, is what an error counts against.
+    steps = np.gradient(linear_curve(np.linspace(0.0, 1.0, 2551)), 0.1)[::10]
+    assert (np.abs(found - linear_curve(codes)) / steps).max() < 0.013
+    assert (np.diff(found) > 0).all()
+    assert found[0] == 0
+    assert found[-1] == pytest.approx(1.0, abs=1e-7)
+
+
+@pytest.mark.parametrize(("space", "expected"), [("sRGB", True), ("Display P3", True), ("Adobe RGB (1998)", False)])
+def test_only_code_values_on_the_display_curve_are_computed(space, expected) -> None:
+    assert is_on_display_curve(named_space(space)) is expected
+
+
+def test_computed_light_comes_to_the_same_code_values_as_looked_up() -> None:
+    """The curve is that of sRGB in both; as a table it has to be looked up."""
+    pixels = np.random.default_rng(8).integers(0, 256, (40, PIECE + 70, 3), np.uint8)
+    colour = ColourPlan(ev=0.4, contrast=10, shadows=20, temperature=5200.0)
+    computed, looked_up = np.empty_like(pixels), np.empty_like(pixels)
+    one = ColourPass(Plan(colour=colour), named_space("sRGB"), pixels.shape[1::-1], small=pixels)
+    one.run(pixels, computed)
+    one._stages = one._stages._replace(is_display=False)
+    one.run(pixels, looked_up)
+    assert np.abs(computed.astype(int) - looked_up).max() <= 1
+    assert (computed != looked_up).mean() < 0.02
 
 
 def test_places_of_code_values_are_finer_than_an_eighth_of_one() -> None:

@@ -94,7 +94,8 @@ def test_what_is_computed_is_the_formula(size, radius) -> None:
     rough = np.random.default_rng(4).integers(0, 256, (*size, 3), np.uint8)
     picture = cv2.blur(rough, (3, 3))
     found = sharpened_pixels(picture.copy(), DetailPlan(sharpen=60, sharpen_radius=radius, sharpen_threshold=4))
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(float)
+    # The weights of ITU-R BT.601, in parts of 256.
+    grey = (picture.astype(int) @ (77, 150, 29) + 128) // 256.0
     weights = blur_weights(radius)
     side = len(weights) - 1
     line = np.concatenate([weights[:0:-1], weights]) / 256
@@ -110,4 +111,4 @@ def test_what_is_computed_is_the_formula(size, radius) -> None:
     wanted = np.clip(picture + (np.clip(grey + change, dark - more, light + more) - grey)[..., None], 0, 255)
     # The blur's rows are rounded on their way to its columns.
     assert np.abs(found - wanted).max() < 2.5
-    assert np.abs(found - wanted).mean() < 0.45
+    assert np.abs(found - wanted).mean() < 0.5
