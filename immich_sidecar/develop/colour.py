@@ -332,7 +332,7 @@ def encoding_table(space: ColourSpace, *, deep: bool) -> NDArray[Any]:
 def is_on_display_curve(space: ColourSpace) -> bool:
     """Whether the code values of a space are those of the sRGB curve, whatever its primaries."""
     codes = np.arange(256)
-    return bool(np.abs(display_curve(space.decoding(256)) * 255.0 - codes).max() < _SAME_CODES)
+    return bool(np.abs(display_curve(space.decoding(256).astype(float)) * 255.0 - codes).max() < _SAME_CODES)
 
 
 def needs_small(plan: Plan) -> bool:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from immich_sidecar.develop.compiled import compiled
-from immich_sidecar.develop.kernels import read
 from immich_sidecar.develop.local_tone_kernels import maps_for_rows, maps_of_piece, prepare_row
+from immich_sidecar.develop.reading_kernels import read
 from immich_sidecar.develop.table_kernels import (
     BLUE,
     GREEN,
