@@ -245,7 +245,7 @@ class Settings(BaseSettings):
     output: Literal["jpeg", "small", "heic", "avif", "jxl", "tiff16"] = Field(
         default="jpeg",
         description="What kind of file versions are, where their recipe says nothing else: `jpeg`, `small` (JPEG by "
-        "jpegli, about a third as large), `heic`, `avif` (needs 1.2 GB of memory at 24 megapixels), `jxl` (JPEG XL) or "
+        "jpegli, about a third as large), `heic`, `avif`, `jxl` (JPEG XL) or "
         "`tiff16` (16 bits, large).",
     )
     quality: int = Field(

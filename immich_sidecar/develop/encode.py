@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_sidecar.develop import exif_patch, tiff_file
+from immich_sidecar.develop import tiff_file
 from immich_sidecar.develop.packets import Packets
 from immich_sidecar.recipe.plan import OutputPlan
 
@@ -18,8 +18,8 @@ DEEP_FORMATS = {"heic", "jxl", "tiff16"}
 _HEIC_PRESET = "ultrafast"
 #: Side of the tiles of a HEIC; larger pictures would take another 17 bytes of memory a pixel.
 _HEIC_TILE = 1024
-#: Speed of the AV1 encoder (0..10), and effort of that for JPEG XL (1..10).
-_AVIF_SPEED, _JXL_EFFORT = 8, 5
+#: Effort of the encoder for JPEG XL (1..10).
+_JXL_EFFORT = 5
 
 
 def jpeg_bytes(image: NDArray[np.uint8], *, quality: int = DEFAULT_QUALITY, subsampling: str = "444") -> bytes:
@@ -59,7 +59,9 @@ def whole_file(image: NDArray[Any], icc: bytes, packets: Packets, plan: OutputPl
     if plan.format == "heic":
         return _heic(image, icc, packets, quality)
     if plan.format == "avif":
-        return _avif(image, icc, packets, quality)
+        from immich_sidecar.develop import avif
+
+        return avif.written(image, icc, packets, quality=quality)
     return _jxl(image, icc, packets, quality)
 
 
@@ -82,27 +84,6 @@ def _heic(image: NDArray[Any], icc: bytes, packets: Packets, quality: int) -> by
         xmp=packets.whole_xmp or None,
     )
     return target.getvalue()
-
-
-def _avif(image: NDArray[Any], icc: bytes, packets: Packets, quality: int) -> bytes:
-    from PIL import Image
-
-    # Pillow writes a block with an orientation anew, which breaks maker notes; so it gets to see none.
-    hidden = exif_patch.without_orientation(packets.exif)
-    target = io.BytesIO()
-    Image.fromarray(image).save(
-        target,
-        "AVIF",
-        quality=quality,
-        subsampling="4:4:4",
-        speed=_AVIF_SPEED,
-        max_threads=1,
-        icc_profile=icc,
-        exif=hidden,
-        xmp=packets.whole_xmp,
-    )
-    encoded = target.getvalue()
-    return encoded.replace(hidden, packets.exif, 1) if hidden != packets.exif else encoded
 
 
 def _jxl(image: NDArray[Any], icc: bytes, packets: Packets, quality: int) -> bytes:

@@ -15,8 +15,6 @@ LARGEST_BLOCK = 65535 - 2 - 6
 _WIDTH, _HEIGHT, _COMPRESSION, _ORIENTATION = 256, 257, 259, 274
 _EXIF_IFD, _PIXEL_X, _PIXEL_Y = 0x8769, 0xA002, 0xA003
 _THUMBNAIL_AT, _THUMBNAIL_LENGTH = 513, 514
-#: A number that no tag has.
-_UNUSED = 0xFEFE
 _SHORT, _LONG = 3, 4
 _JPEG_COMPRESSION = 6
 
@@ -47,11 +45,6 @@ def patched(
 def with_orientation(block: bytes, orientation: int) -> bytes:
     """The block with another orientation, which is added where there is none."""
     return _Block(block).with_orientation(orientation)
-
-
-def without_orientation(block: bytes) -> bytes:
-    """The block with another number in place of the orientation's, as long as it was."""
-    return _Block(block).without_orientation()
 
 
 class _Block:
@@ -96,13 +89,6 @@ class _Block:
             self._data += struct.pack(self._order + "I", following)
         if following:
             self._write(self._directory(following)[0].get(_ORIENTATION), orientation)
-        return bytes(self._data)
-
-    def without_orientation(self) -> bytes:
-        if self._order and len(self._data) >= 8:
-            entry = self._directory(self._number(4, _LONG))[0].get(_ORIENTATION)
-            if entry:
-                struct.pack_into(self._order + "H", self._data, entry.value_at - 8, _UNUSED)
         return bytes(self._data)
 
     def _replace_thumbnail(self, directory: int, thumbnail: Callable[[], bytes], limit: int) -> bool:

@@ -1,4 +1,4 @@
-"""JPEG XL: boxes (ISO/IEC 18181-2), the header of the codestream (ISO/IEC 18181-1, Annex D), reading and writing.
+"""JPEG XL: its boxes, the header of its codestream (ISO/IEC 18181-2 and -1, Annex D), reading and writing.
 
 libjxl reads and writes the pixels. The header is read here because its bindings do not tell colour and transfer
 without decoding, and written here where the picture has a wide gamut: they encode sRGB only. A codestream holds
@@ -6,7 +6,6 @@ colour in XYB, which has no gamut; its header names the space that decoders shou
 """
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.develop.icc import ColourSpace, read_profile, rgb_to_xyz
+from immich_sidecar.develop.iso_boxes import box, boxes
 from immich_sidecar.develop.packets import Packets
 
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
@@ -210,23 +210,6 @@ def _custom_point(bits: _Bits) -> None:
         bits.choice((19, 0), (19, 524288), (20, 1048576), (21, 2097152))
 
 
-def boxes(data: Any) -> Iterator[tuple[bytes, int, int]]:
-    """Type, start and end of the content of each box of a container (bytes, or a memory map)."""
-    at, length = 0, len(data)
-    while at + 8 <= length:
-        size, kind = struct.unpack_from(">I4s", data, at)
-        start = at + 8
-        if size == 1:
-            if at + 16 > length:
-                return
-            size, start = struct.unpack_from(">Q", data, at + 8)[0], at + 16
-        end = length if size == 0 else at + size
-        if end > length or end < start:
-            return
-        yield kind, start, end
-        at = end
-
-
 @dataclass(frozen=True)
 class Parts:
     """The parts of a JPEG XL file."""
@@ -314,10 +297,10 @@ def written(image: NDArray[Any], icc: bytes, packets: Packets, *, distance: floa
         stream = renamed(stream, _primaries(space), 8 * image.dtype.itemsize)
     parts = [_SIGNATURE, _FILE_TYPE]
     if packets.exif:
-        parts.append(_box(b"Exif", bytes(4) + packets.exif))
+        parts.append(box(b"Exif", bytes(4) + packets.exif))
     if packets.whole_xmp:
-        parts.append(_box(b"xml ", packets.whole_xmp))
-    return b"".join([*parts, _box(b"jxlc", stream)])
+        parts.append(box(b"xml ", packets.whole_xmp))
+    return b"".join([*parts, box(b"jxlc", stream)])
 
 
 def _codestream(encoded: bytes) -> bytes:
@@ -328,13 +311,6 @@ def _codestream(encoded: bytes) -> bytes:
         for kind, start, end in boxes(encoded)
         if kind in (b"jxlc", b"jxlp")
     )
-
-
-def _box(kind: bytes, content: bytes) -> bytes:
-    size = len(content) + 8
-    if size >= 1 << 32:
-        return struct.pack(">I4sQ", 1, kind, size + 8) + content
-    return struct.pack(">I4s", size, kind) + content
 
 
 def _primaries(space: ColourSpace) -> int:

@@ -37,13 +37,13 @@ class _Entry:
 
 
 def written(image: NDArray[Any], icc: bytes, packets: Packets) -> bytes:
-    """A TIFF of `uint16` RGB pixels (height, width, 3), compressed without loss, with metadata."""
+    """A TIFF of 16 bits, without loss, of RGB pixels (height, width, 3), `uint16` or `uint8`, with metadata."""
     file = _File(packets.exif)
     height, width = image.shape[:2]
-    pixels = image if image.dtype == np.uint16 else image.astype(np.uint16) * np.uint16(257)
     offsets, sizes = [], []
     for start in range(0, height, _ROWS):
-        strip = pixels[start : start + _ROWS]
+        strip = image[start : start + _ROWS]
+        strip = strip if strip.dtype == np.uint16 else strip.astype(np.uint16) * np.uint16(257)
         differences = strip.copy()
         differences[:, 1:] -= strip[:, :-1]
         content = zlib.compress(differences.astype(file.order + "u2").tobytes(), _LEVEL)

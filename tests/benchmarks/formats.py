@@ -1,15 +1,18 @@
 """What each output format costs and keeps, against the JPEG (4:4:4, quality 92) of the same run.
 
-Run ``python -m tests.benchmarks.formats [PHOTO...]`` (a minute); without photos, five of `photos` in
+Run ``python -m tests.benchmarks.formats [PHOTO...]`` (some minutes); without photos, five of `photos` in
 ``SIDECAR_TEST_DATA`` are taken. Each photo is rendered once, at most 12 MP of it; then every format is encoded at its
 usual quality with the original's metadata, in turns, and decoded again. Time is CPU time of encoding with metadata, one
-thread. PSNR and SSIM (of luma) are measured against the render, in 8 bits. The last rows are JPEG by libjpeg-turbo in
-4:2:0, at the lowest quality that comes as near to the render as jpegli does at its usual one, by PSNR and by SSIM.
+thread. Memory is the peak of a process that brightens a JPEG of 24 megapixels (grainy, of 10 MB) and writes it so. PSNR
+and SSIM (of luma) are measured against the render, in 8 bits. The last rows are JPEG by libjpeg-turbo in 4:2:0, at the
+lowest quality that comes as near to the render as jpegli does at its usual one, by PSNR and by SSIM.
 """
 
 import io
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -26,12 +29,14 @@ from rich.console import Console
 from rich.table import Table
 from skimage.metrics import structural_similarity
 
+from immich_sidecar.develop import engine
 from immich_sidecar.develop.engine import render
 from immich_sidecar.develop.probe import probe
 from immich_sidecar.develop.version_file import version_file
 from immich_sidecar.recipe.operations import plan
 from immich_sidecar.recipe.plan import OUTPUT_FORMATS
 from immich_sidecar.recipe.recipe import Operation, Source
+from tests.benchmarks.pictures import GRAIN, jpeg_of_24_megapixels, recipe
 from tests.develop.conftest import AT
 from tests.photos.make import Display
 
@@ -40,6 +45,7 @@ NAMES = (
     *("palace-dusk-panasonic-lx3.jpg", "beers-24mp.jpg"),
 )
 MOST_EDGE = 4000
+_MEMORY = "--memory"
 
 
 def decoded(content: bytes, name: str) -> Display:
@@ -112,14 +118,36 @@ def _told(row: dict[str, float], read: Callable[[], Display], truth: Display) ->
     return True
 
 
+def peak_megabytes(original: Path, name: str) -> float:
+    """The most memory of a process that develops a picture into this format, compiled kernels being there."""
+    command = [sys.executable, "-m", "tests.benchmarks.formats", _MEMORY, name, str(original)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _tell_memory(name: str, original: Path) -> None:
+    engine.warm()
+    with tempfile.TemporaryDirectory() as folder:
+        engine.develop(original, recipe(exposure={"ev": 0.3}, output={"format": name}), Path(folder) / "out")
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    print(float(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6)
+
+
 def main() -> None:
     """Print the table."""
     cv2.setNumThreads(1)
+    if sys.argv[1:2] == [_MEMORY]:
+        _tell_memory(sys.argv[2], Path(sys.argv[3]))
+        return
     folder = Path(os.environ.get("SIDECAR_TEST_DATA", "shared")) / "photos"
     paths = [Path(name) for name in sys.argv[1:]] or [folder / name for name in NAMES]
     every = [measure(path) for path in paths]
+    engine.warm()
+    with tempfile.TemporaryDirectory() as name:
+        large = Path(name) / "large.jpg"
+        large.write_bytes(jpeg_of_24_megapixels(None, grain=GRAIN))
+        peaks = {name: peak_megabytes(large, name) for name in OUTPUT_FORMATS}
     table = Table(title=f"formats at their usual quality, {len(paths)} photos; ratios to JPEG 4:4:4 q92 of this run")
-    for heading in ("format", "size", "CPU time", "PSNR dB", "SSIM", "worst SSIM"):
+    for heading in ("format", "size", "CPU time", "PSNR dB", "SSIM", "worst SSIM", "MB at 24 MP"):
         table.add_column(heading, justify="left" if heading == "format" else "right")
     for name in every[0]:
         rows = [one[name] for one in every]
@@ -132,7 +160,9 @@ def main() -> None:
             cells.append("")
         cells += [f"{mean(row['psnr'] for row in rows):.1f}", f"{mean(row['ssim'] for row in rows):.4f}"]
         label = f"{name}, q{mean(row['quality'] for row in rows):.0f}" if "quality" in rows[0] else name
-        table.add_row(label, *cells, f"{min(row['ssim'] for row in rows):.4f}")
+        table.add_row(
+            label, *cells, f"{min(row['ssim'] for row in rows):.4f}", f"{peaks[name]:.0f}" if name in peaks else ""
+        )
     Console().print(table)
     per_pixel = [one["jpeg"]["seconds"] for one in every]
     print(f"JPEG 4:4:4 q92 with metadata: {mean(per_pixel):.3f} s of CPU a photo")

@@ -76,6 +76,17 @@ def test_every_format_shows_the_picture(tmp_path, picture, recipe, made, name) -
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("block", [b"garbage!", b"II*\0", b"MM\0*\0\0\0\x08\xff\xff"])
+def test_a_damaged_exif_block_spoils_no_version(tmp_path, made, name, block) -> None:
+    plain, segment = make.write_jpeg(tmp_path / "a.jpg", make.scene(150, 100)).read_bytes(), b"Exif\0\0" + block
+    original = tmp_path / "b.jpg"
+    original.write_bytes(plain[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + plain[2:])
+    path = made(original, others={"exposure": {"ev": 0.3}}, format=name)
+    assert opened(path).shape == (100, 150, 3)
+    assert probe(path).width == 150
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_the_longer_side_is_held(tmp_path, picture, made, name) -> None:
     original = make.write_jpeg_with_everything(tmp_path / "a.jpg", picture, orientation=6)
     facts = probe(made(original, format=name, longest_edge=300))
