@@ -24,7 +24,7 @@ _USUAL_VEIL = 22.0
 _NEARLY_EV = 0.25
 #: What remains of the confidence in little more light, and the EV between which that ends: many a good photo is a
 #: little darker than most.
-_LITTLE, _LITTLE_EV = 0.5, (0.4, 0.9)
+_LITTLE, _LITTLE_EV = 0.5, (0.5, 0.75)
 #: What is burnt out does not come back, so darkening gains less than it seems to.
 _DARKER = 0.7
 #: Room above the brightest light that was seen on the small picture; single pixels are brighter at full size.
@@ -85,7 +85,7 @@ def _exposed(exposure: Exposure, light: Light, room: float) -> Suggestion | None
 def _not_meant_dark(exposure: Exposure) -> float:
     """What remains of the confidence in more light: 1 where nothing says that the darkness was meant."""
     # Night, the moon, a stage: most of the frame is dark against its brightest parts.
-    kept = ramp(exposure.darkness, 0.65, 0.35)
+    kept = ramp(exposure.darkness, 0.75, 0.45)
     # Fog, haze, a faded print: where black is missing too, light alone makes it paler.
     kept *= ramp(exposure.veil, 50.0, 28.0)
     # A low sun, candles: bright parts that are deep yellow to red keep their dusk.
