@@ -20,7 +20,7 @@ _MOST_EV = 3.0
 _WORTH_OFFERING = 0.25
 #: Display value to which the veil of good photos reaches.
 _USUAL_VEIL = 22.0
-#: In good photos the brightest light comes to white: where the estimator tells nearly that, it is that.
+#: In good photos the brightest light comes to white: where the estimator tells nearly that, both are believed.
 _NEARLY_EV = 0.25
 #: What remains of the confidence in little more light, and the EV between which that ends: many a good photo is a
 #: little darker than most.
@@ -56,15 +56,15 @@ def _room(analysis: Analysis) -> float:
 
 def _exposed(exposure: Exposure, light: Light, room: float) -> Suggestion | None:
     """More light or less, as the estimator tells; more only as far as the brightest parts allow."""
-    ev = max(-_MOST_EV, min(_MOST_EV, -light.ev))
+    ev = thought = max(-_MOST_EV, min(_MOST_EV, -light.ev))
     if ev > 0:
-        ev = room if abs(ev - room) < max(_NEARLY_EV, light.ev_deviation) else min(ev, room)
-        ev = min(ev, _MOST_EV)
-    if abs(ev) < LEAST_EV:
+        most, agree = min(room, _MOST_EV), abs(ev - room) < max(_NEARLY_EV, light.ev_deviation)
+        ev, thought = ((ev + most) / 2, most) if agree else (min(ev, most), min(ev, most))
+    if abs(thought) < LEAST_EV:
         return None
     sure = light.ev_confidence * (_not_meant_dark(exposure) if ev > 0 else _not_meant_bright(exposure))
     if ev > 0:
-        sure *= _LITTLE + (1 - _LITTLE) * ramp(ev, *_LITTLE_EV)
+        sure *= _LITTLE + (1 - _LITTLE) * ramp(thought, *_LITTLE_EV)
     if sure < _WORTH_OFFERING:
         return None
     parameters = {"ev": round(ev, 2)}

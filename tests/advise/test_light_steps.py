@@ -77,6 +77,13 @@ def test_a_little_more_light_has_to_be_surer_than_more() -> None:
     assert light(0.8, 0.65) == pytest.approx(0.65)
 
 
+@pytest.mark.parametrize(("told", "given"), [(1.0, 1.1), (1.3, 1.25), (0.7, 0.7), (1.8, 1.2)])
+def test_where_white_is_and_what_is_told_are_both_believed(told: float, given: float) -> None:
+    # The brightest light lies 1.2 EV below white.
+    (step,) = tone.suggest(analysis(ev=-told))
+    assert step.parameters["ev"] == pytest.approx(given)
+
+
 def test_more_light_is_not_brought_to_the_night() -> None:
     assert light(1.0, 0.9, darkness=0.4) == pytest.approx(0.9)
     assert light(1.0, 0.9, darkness=0.5) >= APPLY_AT
