@@ -20,17 +20,19 @@ def analysis(
     variety: float = 0.8,
     darkness: float = 0.0,
     saturation: float = 0.3,
+    headroom: float = 1.2,
+    warmth: float = 0.0,
 ) -> Analysis:
     """A picture of which nothing but its light is known."""
     exposure = Exposure(
         percentiles=(-8.0, -6.0, -4.0, -3.0, -2.0, -1.5, -1.2),
         key=-3.0,
-        headroom=1.2,
+        headroom=headroom,
         veil=0.0,
         clipped=(0.0, 0.0, 0.0, 0.0),
         crushed=0.0,
         darkness=darkness,
-        warmth=0.0,
+        warmth=warmth,
         saturation=saturation,
     )
     light = Light(
@@ -89,3 +91,11 @@ def test_more_light_is_not_brought_to_the_night() -> None:
     assert light(1.0, 0.9, darkness=0.5) >= APPLY_AT
     assert light(1.0, 0.9, darkness=0.6) < APPLY_AT
     assert light(1.0, 0.9, darkness=0.8) == 0.0
+
+
+def test_dusk_is_kept_where_something_warm_shines_in_it() -> None:
+    shines, lit = (
+        tone.suggest(analysis(ev=-1.5, headroom=headroom, warmth=0.95))[0].confidence for headroom in (0.8, 1.7)
+    )
+    assert shines < APPLY_AT
+    assert lit == pytest.approx(0.9)
