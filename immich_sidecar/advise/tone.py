@@ -88,9 +88,9 @@ def _not_meant_dark(exposure: Exposure) -> float:
     kept = ramp(exposure.darkness, 0.75, 0.45)
     # Fog, haze, a faded print: where black is missing too, light alone makes it paler.
     kept *= ramp(exposure.veil, 50.0, 28.0)
-    # A low sun, candles: bright parts that are deep yellow to red keep their dusk, if they come as near to white as
-    # what shines itself does.
-    return kept * (1 - 0.6 * ramp(exposure.warmth, 0.6, 0.9) * ramp(exposure.headroom, 1.6, 1.0))
+    # A low sun, candles, an evening sky: bright parts that are deep yellow to red keep their dusk, if they come as near
+    # to white as what shines itself does.
+    return kept * (1 - 0.6 * ramp(exposure.warmth, 0.6, 0.9) * ramp(exposure.headroom, 1.8, 1.2))
 
 
 def _not_meant_bright(exposure: Exposure) -> float:

@@ -24,8 +24,9 @@ _NO_COLOURS = 0.12
 #: Stops by which the light parts of a picture are warmer than what lies over everything, from which on that is taken
 #: for the scene's own light, and wholly; and the least part of a magenta that is warm in the pink of a sky.
 _GLOW, _PINK = (0.8, 1.25), 0.3
-#: A green that is so many times as much as its warmth or coolness. No hour of the day is that, and no toning.
-_GREEN = 1.5
+#: A green that is so many times as much as its warmth or coolness. No hour of the day is that, and no toning; and by how
+#: much it is surer than the estimator thinks: hardly a good photo is taken for green.
+_GREEN, _GREEN_SURER = 1.5, 1.3
 
 
 def suggest(analysis: Analysis) -> Suggestion | None:
@@ -40,7 +41,10 @@ def suggest(analysis: Analysis) -> Suggestion | None:
     if not LEAST <= size <= _MOST or (light.variety < _NO_COLOURS and not _is_green(warm, magenta)):
         # Without colours it is black and white, and a toning of that, brown or blue, is a choice.
         return None
-    sure = light.colour_confidence * _as_meant(analysis.exposure, light, warm, magenta)
+    if _is_green(warm, magenta):
+        sure = _GREEN_SURER * light.colour_confidence
+    else:
+        sure = light.colour_confidence * _as_meant(analysis.exposure, light, warm, magenta)
     if sure < _WORTH_OFFERING:
         return None
     is_across = abs(magenta) > abs(warm)
@@ -63,8 +67,6 @@ def gains(red: float, blue: float) -> tuple[float, float, float]:
 
 def _as_meant(exposure: Exposure, light: Light, warm: float, magenta: float) -> float:
     """What remains of the confidence where light of that kind is usual: 1 where it is not."""
-    if _is_green(warm, magenta):
-        return 1.0
     # Night, a stage: most of the frame is dark against its brightest parts.
     kept = ramp(exposure.darkness, 0.6, 0.4)
     # Where hardly anything is pale, the scene itself may be of one colour: a lit screen, a stage, a painted wall.

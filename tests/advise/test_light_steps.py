@@ -54,18 +54,21 @@ def balance(**what: object) -> float:
 
 @pytest.mark.parametrize("scene", [{"darkness": 0.55}, {"saturation": 0.86}, {"variety": 0.05}])
 def test_no_scene_is_meant_green_all_over(scene: dict[str, float]) -> None:
-    assert balance(colour=GREEN, **scene) == pytest.approx(0.9)
+    assert balance(colour=GREEN, **scene) > 0.9
     for meant in (SEPIA, CYANOTYPE, MAGENTA):
         assert balance(colour=meant, **scene) < APPLY_AT
 
 
 def test_a_green_that_is_half_cool_counts_as_cool() -> None:
     assert balance(colour=(-0.6, -0.1), variety=0.05) == 0.0
-    assert balance(colour=(-0.6, -0.3), variety=0.05) == pytest.approx(0.9)
+    assert balance(colour=(-0.6, -0.3), variety=0.05) > 0.9
 
 
-def test_a_green_that_is_not_sure_is_left_alone() -> None:
-    assert balance(colour=GREEN, sure=0.5) < APPLY_AT
+def test_green_has_to_be_less_sure_than_other_colours_but_not_unsure() -> None:
+    assert balance(colour=GREEN, sure=0.5) >= APPLY_AT
+    assert balance(colour=GREEN, sure=0.4) < APPLY_AT
+    for other in (SEPIA, CYANOTYPE, MAGENTA):
+        assert balance(colour=other, sure=0.5) == pytest.approx(0.5)
 
 
 def light(ev: float, sure: float, darkness: float = 0.0) -> float:
@@ -95,7 +98,7 @@ def test_more_light_is_not_brought_to_the_night() -> None:
 
 def test_dusk_is_kept_where_something_warm_shines_in_it() -> None:
     shines, lit = (
-        tone.suggest(analysis(ev=-1.5, headroom=headroom, warmth=0.95))[0].confidence for headroom in (0.8, 1.7)
+        tone.suggest(analysis(ev=-1.5, headroom=headroom, warmth=0.95))[0].confidence for headroom in (1.2, 1.9)
     )
     assert shines < APPLY_AT
     assert lit == pytest.approx(0.9)
