@@ -24,8 +24,8 @@ _NO_COLOURS = 0.12
 #: Stops by which the light parts of a picture are warmer than what lies over everything, from which on that is taken
 #: for the scene's own light, and wholly; and the least part of a magenta that is warm in the pink of a sky.
 _GLOW, _PINK = (0.8, 1.25), 0.3
-#: A green that is so many times as much as its warmth or coolness. No hour of the day is that, and no toning; and by how
-#: much it is surer than the estimator thinks: hardly a good photo is taken for green.
+#: A green that is so many times as much as its warmth or coolness. No hour of the day is that, and no toning; and by
+#: how much it is surer than the estimator thinks: hardly a good photo is taken for green.
 _GREEN, _GREEN_SURER = 1.5, 1.3
 
 
