@@ -20,11 +20,11 @@ _MOST_EV = 3.0
 _WORTH_OFFERING = 0.25
 #: Display value to which the veil of good photos reaches.
 _USUAL_VEIL = 22.0
-#: In good photos the brightest light comes to white: where the estimator tells nearly that, it is that.
+#: In good photos the brightest light comes to white: where the estimator tells nearly that, both are believed.
 _NEARLY_EV = 0.25
 #: What remains of the confidence in little more light, and the EV between which that ends: many a good photo is a
 #: little darker than most.
-_LITTLE, _LITTLE_EV = 0.5, (0.4, 0.9)
+_LITTLE, _LITTLE_EV = 0.5, (0.5, 0.75)
 #: What is burnt out does not come back, so darkening gains less than it seems to.
 _DARKER = 0.7
 #: Room above the brightest light that was seen on the small picture; single pixels are brighter at full size.
@@ -56,15 +56,15 @@ def _room(analysis: Analysis) -> float:
 
 def _exposed(exposure: Exposure, light: Light, room: float) -> Suggestion | None:
     """More light or less, as the estimator tells; more only as far as the brightest parts allow."""
-    ev = max(-_MOST_EV, min(_MOST_EV, -light.ev))
+    ev = thought = max(-_MOST_EV, min(_MOST_EV, -light.ev))
     if ev > 0:
-        ev = room if abs(ev - room) < max(_NEARLY_EV, light.ev_deviation) else min(ev, room)
-        ev = min(ev, _MOST_EV)
-    if abs(ev) < LEAST_EV:
+        most, agree = min(room, _MOST_EV), abs(ev - room) < max(_NEARLY_EV, light.ev_deviation)
+        ev, thought = ((ev + most) / 2, most) if agree else (min(ev, most), min(ev, most))
+    if abs(thought) < LEAST_EV:
         return None
     sure = light.ev_confidence * (_not_meant_dark(exposure) if ev > 0 else _not_meant_bright(exposure))
     if ev > 0:
-        sure *= _LITTLE + (1 - _LITTLE) * ramp(ev, *_LITTLE_EV)
+        sure *= _LITTLE + (1 - _LITTLE) * ramp(thought, *_LITTLE_EV)
     if sure < _WORTH_OFFERING:
         return None
     parameters = {"ev": round(ev, 2)}
@@ -85,11 +85,12 @@ def _exposed(exposure: Exposure, light: Light, room: float) -> Suggestion | None
 def _not_meant_dark(exposure: Exposure) -> float:
     """What remains of the confidence in more light: 1 where nothing says that the darkness was meant."""
     # Night, the moon, a stage: most of the frame is dark against its brightest parts.
-    kept = ramp(exposure.darkness, 0.65, 0.35)
+    kept = ramp(exposure.darkness, 0.75, 0.45)
     # Fog, haze, a faded print: where black is missing too, light alone makes it paler.
     kept *= ramp(exposure.veil, 50.0, 28.0)
-    # A low sun, candles: bright parts that are deep yellow to red keep their dusk.
-    return kept * (1 - 0.6 * ramp(exposure.warmth, 0.6, 0.9) * ramp(exposure.headroom, 2.4, 1.4))
+    # A low sun, candles, an evening sky: bright parts that are deep yellow to red keep their dusk, if they come as near
+    # to white as what shines itself does.
+    return kept * (1 - 0.6 * ramp(exposure.warmth, 0.6, 0.9) * ramp(exposure.headroom, 1.8, 1.2))
 
 
 def _not_meant_bright(exposure: Exposure) -> float:

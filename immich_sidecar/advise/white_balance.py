@@ -24,6 +24,9 @@ _NO_COLOURS = 0.12
 #: Stops by which the light parts of a picture are warmer than what lies over everything, from which on that is taken
 #: for the scene's own light, and wholly; and the least part of a magenta that is warm in the pink of a sky.
 _GLOW, _PINK = (0.8, 1.25), 0.3
+#: A green that is so many times as much as its warmth or coolness. No hour of the day is that, and no toning; and by
+#: how much it is surer than the estimator thinks: hardly a good photo is taken for green.
+_GREEN, _GREEN_SURER = 1.5, 1.3
 
 
 def suggest(analysis: Analysis) -> Suggestion | None:
@@ -33,12 +36,15 @@ def suggest(analysis: Analysis) -> Suggestion | None:
         return None
     red, blue = light.colour
     size = math.hypot(red, blue)
-    if not LEAST <= size <= _MOST or light.variety < _NO_COLOURS:
-        # Without colours it is black and white, and a toning of that is a choice.
-        return None
     # Along the line of daylights (warm is positive) and across it (magenta is positive).
     warm, magenta = (red - blue) / math.sqrt(2), (red + blue) / math.sqrt(2)
-    sure = light.colour_confidence * _as_meant(analysis.exposure, light, warm, magenta)
+    if not LEAST <= size <= _MOST or (light.variety < _NO_COLOURS and not _is_green(warm, magenta)):
+        # Without colours it is black and white, and a toning of that, brown or blue, is a choice.
+        return None
+    if _is_green(warm, magenta):
+        sure = _GREEN_SURER * light.colour_confidence
+    else:
+        sure = light.colour_confidence * _as_meant(analysis.exposure, light, warm, magenta)
     if sure < _WORTH_OFFERING:
         return None
     is_across = abs(magenta) > abs(warm)
@@ -72,3 +78,7 @@ def _as_meant(exposure: Exposure, light: Light, warm: float, magenta: float) -> 
         # An evening sky, a low sun on sand: yellow to pink where it is light, not over everything.
         kept *= 1 - 0.7 * ramp(light.glow, *_GLOW)
     return kept
+
+
+def _is_green(warm: float, magenta: float) -> bool:
+    return -magenta > _GREEN * abs(warm)

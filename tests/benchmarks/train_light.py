@@ -194,8 +194,8 @@ def train_network(x: Array, y: Array, weight: Array, *, seed: int) -> list[Array
         order = random.permutation(count)
         for start in range(0, count - batch + 1, batch):
             at = order[start : start + batch]
-            kept = (random.random((batch, width)) > DROPPED) / (1 - DROPPED)
-            seen = (x[at] * kept).astype(np.float32)
+            kept = random.random((batch, width), dtype=np.float32) > DROPPED
+            seen = x[at] * kept * np.float32(1 / (1 - DROPPED))
             h1 = np.tanh(seen @ p[0] + p[1])
             h2 = np.tanh(h1 @ p[2] + p[3])
             z = h2 @ p[4] + p[5]
@@ -208,11 +208,13 @@ def train_network(x: Array, y: Array, weight: Array, *, seed: int) -> list[Array
             gradients = (seen.T @ g1, g1.sum(0), h1.T @ g2, g2.sum(0), h2.T @ g, g.sum(0))
             step += 1
             now = rate * 0.5 * (1 + np.cos(np.pi * step / steps)) + 1e-5
+            whole, size = np.float32(now / (1 - 0.9**step)), np.float32(1 - 0.999**step)
             for j, gradient in enumerate(gradients):
-                first[j] = 0.9 * first[j] + 0.1 * gradient
-                second[j] = 0.999 * second[j] + 0.001 * gradient**2
-                move = first[j] / (1 - 0.9**step) / (np.sqrt(second[j] / (1 - 0.999**step)) + 1e-8)
-                p[j] = (p[j] - now * (move + (decay * p[j] if p[j].ndim == 2 else 0))).astype(np.float32)
+                first[j] += np.float32(0.1) * (gradient - first[j])
+                second[j] += np.float32(0.001) * (gradient * gradient - second[j])
+                if p[j].ndim == 2:
+                    p[j] *= np.float32(1 - now * decay)
+                p[j] -= whole * first[j] / (np.sqrt(second[j] / size) + np.float32(1e-8))
     return p
 
 
