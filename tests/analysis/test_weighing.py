@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from immich_sidecar.analysis.measure.tilt import weighing
+from immich_sidecar.analysis.measure.tilt import views, weighing
 from immich_sidecar.analysis.measure.tilt.candidates import candidates
 from immich_sidecar.analysis.measure.tilt.maps import (
     LEVEL_REACH,
@@ -78,6 +78,56 @@ def test_evidence_leads_where_the_likelihood_does() -> None:
     assert right["seen_spread"] == wrong["seen_spread"] == pytest.approx(1.0, abs=0.01)
     assert seen([], told) == []
     assert seen([2.0], told)[0]["lead_seen"] > 0
+
+
+def test_mirrored_maps_are_those_of_the_mirrored_picture() -> None:
+    picture = looked_at(tilted(scene(), 2.0))
+    straight = maps(picture)
+    mirrored = views.mirrored(straight)
+
+    assert mirrored == pytest.approx(maps(np.ascontiguousarray(picture[:, ::-1])), abs=0.02)
+    assert np.abs(mirrored - straight).max() > 0.2
+
+
+@pytest.mark.parametrize("degrees", [-4.0, 3.0])
+def test_a_picture_turns_inside_itself(degrees: float) -> None:
+    picture = scene()
+    view = views.turned_inside(picture, degrees)
+    told = described(view) ** 2
+
+    assert told[:LEVELS].sum(axis=(1, 2)).argmax() - LEVEL_REACH == degrees
+    assert all(0.7 * whole < part < whole for part, whole in zip(view.shape[:2], picture.shape[:2], strict=True))
+    assert views.turned_inside(np.full((200, 300, 3), 90, np.uint8), degrees).min() == 90
+
+
+@pytest.mark.parametrize("degrees", [-5.0, 0.0, 2.5])
+def test_every_view_tells_the_lean_of_the_picture_itself(degrees: float) -> None:
+    told = views.answers(tilted(scene(), degrees))
+
+    assert LEANS[told.argmax(axis=1)] == pytest.approx(degrees, abs=0.75)
+    assert len(np.unique(told, axis=0)) == len(told) == 4
+
+
+@pytest.mark.parametrize("size", [(96, 96), (97, 3000), (3000, 97), (400, 500)])
+def test_views_of_every_size_say_something(size: tuple[int, int]) -> None:
+    picture = np.random.default_rng(4).integers(0, 255, (*size, 3), dtype=np.uint8)
+
+    assert np.isfinite(views.answers(picture)).all()
+
+
+def test_a_lean_that_one_view_denies_is_less_likely() -> None:
+    def likely(lean: float) -> np.ndarray:
+        told = -0.5 * (LEANS - lean) ** 2
+        return np.asarray(told - np.log(np.exp(told).sum()))
+
+    agreed = views.evidence([2.0], np.stack([likely(2.0)] * 4))[0]
+    denied = views.evidence([2.0], np.stack([*[likely(2.0)] * 3, likely(-1.0)]))[0]
+
+    assert agreed["seen_varies"] == pytest.approx(0.0, abs=1e-9)
+    assert agreed["seen_least"] == pytest.approx(agreed["seen"])
+    assert denied["seen_varies"] > 1
+    assert denied["seen_least"] == pytest.approx(agreed["seen"] - 4.5, abs=0.01)
+    assert denied["seen"] < agreed["seen"]
 
 
 def test_the_weights_are_small() -> None:

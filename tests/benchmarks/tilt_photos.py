@@ -4,13 +4,18 @@
 which it leans as it is (looked at with a grid laid over it; empty where nothing in it tells), and `place` what was
 photographed where several photos show the same. Photos in which one may argue about the level are not named. The
 leans of `coco-more` are such proposals of the program as were seen to be right, with the photo turned by them and a
-grid laid over it. So the trees may learn from these photos, but are not judged with them: those that the program fails
-on are missing.
+grid laid over it; photos on which the program fails are missing there. `coco-blind` is what was left of the same
+photos, and some more: which edges are upright or level was chosen by eye, before the program was asked, among numbered
+straight lines that a detector drew; a lean is what those edges say together, with the uprights meeting in one point.
+So both together are photos as they are, and `coco-blind` alone is harder. After the program was asked, leans whose
+edges did not agree among themselves were left out (five) or told anew (two). The photos of `coco-seen`, told in the
+same way, are among those that the network of `weighing.py` has learnt from: trees may learn from them, and are not
+judged with them.
 
 Collections: `shared` (the folder of test photos), `scikit-image` (ships with that package), `kodak` (Kodak
 Lossless True Color suite, released for unrestricted use), `coco` (the first 128 photos of COCO train2017, each under a
-Creative Commons licence), `coco-more` (other photos of COCO train2017 and val2017, named by their numbers, likewise),
-`exif` (ianare/exif-samples), `lund`, `berlin` (mapillary/OpenSfM, BSD), `sacre`
+Creative Commons licence), `coco-more`, `coco-blind` and `coco-seen` (other photos of COCO, named by their numbers,
+likewise), `exif` (ianare/exif-samples), `lund`, `berlin` (mapillary/OpenSfM, BSD), `sacre`
 (cvg/Hierarchical-Localization, Apache-2.0), `halt` (haltakov/simple-photo-gallery, MIT). None of them is kept here.
 """
 

@@ -30,9 +30,9 @@ WHERE = Path(tilt.__file__).with_name("judge.json")
 #: A lean is right to so many degrees; a smaller one is level.
 RIGHT, LEVEL, LEAST = 0.5, 0.5, 0.6
 #: Photos are dealt into so many parts, so many times; each part is judged by trees of the others.
-PARTS, DEALS = 8, 3
-#: Photos that the trees are not judged with; see `tilt_photos`.
-NOT_JUDGED = "coco-more/"
+PARTS, DEALS = 8, 5
+#: Photos that the trees are not judged with, or apart from the others; see `tilt_photos`.
+SEEN, PROPOSED, BLIND = "coco-seen/", "coco-more/", "coco-blind/"
 _TREES, _RATE, _FEWEST = 200, 0.055, 60
 #: So many groups of trees grow by different draws, and are averaged.
 _GROUPS = 3
@@ -161,10 +161,11 @@ def calibration(evidence: Evidence, odds: Floats) -> tuple[float, float]:
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 
 
-def table(evidence: Evidence, deals: list[Floats]) -> Table:
+def table(evidence: Evidence, deals: list[Floats], which: str) -> Table:
     """How the suggestions do at several confidences: means over all deals."""
     pictures = np.unique(evidence.shown).size
-    result = Table(title=f"{pictures} pictures of photos that the trees have not seen, mean of {len(deals)} deals")
+    title = f"{pictures} pictures of {which} that the trees have not seen, mean of {len(deals)} deals"
+    result = Table(title=title)
     for column in ("confidence", "turned", "right to 0.5°", "leaning found", "of those that tell", "level spoilt"):
         result.add_column(column, justify="right")
     told = [figures(evidence, odds) for odds in deals]
@@ -221,11 +222,17 @@ def main(arguments: list[str]) -> None:
         evidence = collect(folders, console)
         if keep:
             np.savez_compressed(keep, **{n: np.array(getattr(evidence, n)) for n in Evidence.__annotations__})
-    judged = ~np.char.startswith(evidence.place, NOT_JUDGED)
-    asked = evidence.only(judged)
-    deals = [unseen(evidence, seed)[judged] for seed in range(1, DEALS + 1)]
-    lines = np.array([calibration(asked, odds) for odds in deals])
-    console.print(table(asked, [slope * odds + offset for odds, (slope, offset) in zip(deals, lines, strict=True)]))
+    seen, proposed, blind = (np.char.startswith(evidence.place, name) for name in (SEEN, PROPOSED, BLIND))
+    deals = [unseen(evidence, seed) for seed in range(1, DEALS + 1)]
+    # Photos on which proposals were right, and what was left of the same ones, are together as photos are.
+    lines = np.array([calibration(evidence.only(~seen), odds[~seen]) for odds in deals])
+    honest = [slope * odds + offset for odds, (slope, offset) in zip(deals, lines, strict=True)]
+    for which, use in (
+        ("photos", ~(seen | proposed | blind)),
+        ("coco-blind", blind),
+        ("photos of COCO", np.char.startswith(evidence.place, "coco") & ~seen),
+    ):
+        console.print(table(evidence.only(use), [odds[use] for odds in honest], which))
     slope, offset = (float(v) for v in lines.mean(axis=0))
     judge = grown(evidence, np.ones(evidence.degrees.size, bool))
     data = {

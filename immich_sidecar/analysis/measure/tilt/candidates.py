@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from immich_sidecar.analysis.measure.tilt.grid import GRID, MAX_DEGREES, STEP, peaks
 from immich_sidecar.analysis.measure.tilt.lines import CONVERGENCE, Family, best_over_convergence, families
-from immich_sidecar.analysis.measure.tilt.maps import looked_at, maps
 from immich_sidecar.analysis.measure.tilt.texture import gradient_profiles, path_profiles, shrunk, spectrum_profiles
-from immich_sidecar.analysis.measure.tilt.weighing import log_likelihood, seen
+from immich_sidecar.analysis.measure.tilt.views import answers, evidence
 
 Floats = NDArray[np.float64]
 
@@ -132,8 +131,8 @@ def candidates(display: NDArray[np.uint8]) -> list[Candidate]:
         levels = _agreement(level, start, 0.0, fixed=True)
         found.append(_candidate(start, uprights, levels, profiles, shares, running_together=together_aside))
     context = _context(level, upright, shares)
-    told = log_likelihood(maps(looked_at(display)))
-    for candidate, weighed in zip(found, seen([c.degrees for c in found], told), strict=True):
+    weighing = evidence([c.degrees for c in found], answers(display))
+    for candidate, weighed in zip(found, weighing, strict=True):
         candidate.evidence.update(context | weighed)
         candidate.evidence["rival"] = max(
             (c.evidence["support"] for c in found if abs(c.degrees - candidate.degrees) > 1.0), default=0.0
