@@ -8,15 +8,14 @@ grid laid over it; photos on which the program fails are missing there. `coco-bl
 photos, and some more: which edges are upright or level was chosen by eye, before the program was asked, among numbered
 straight lines that a detector drew; a lean is what those edges say together, with the uprights meeting in one point.
 So both together are photos as they are, and `coco-blind` alone is harder. After the program was asked, leans whose
-edges did not agree among themselves were left out (five) or told anew (two). The photos of `coco-seen`, told in the
-same way, are among those that the network of `weighing.py` has learnt from: trees may learn from them, and are not
-judged with them.
+edges did not agree among themselves were left out (seven) or told anew (two).
 
 Collections: `shared` (the folder of test photos), `scikit-image` (ships with that package), `kodak` (Kodak
 Lossless True Color suite, released for unrestricted use), `coco` (the first 128 photos of COCO train2017, each under a
-Creative Commons licence), `coco-more`, `coco-blind` and `coco-seen` (other photos of COCO, named by their numbers,
-likewise), `exif` (ianare/exif-samples), `lund`, `berlin` (mapillary/OpenSfM, BSD), `sacre`
-(cvg/Hierarchical-Localization, Apache-2.0), `halt` (haltakov/simple-photo-gallery, MIT). None of them is kept here.
+Creative Commons licence), `coco-more` and `coco-blind` (other photos of COCO, named by their numbers; COCO says under
+which such licence each is, for 27 the list was not at hand), `exif` (ianare/exif-samples), `lund`, `berlin`
+(mapillary/OpenSfM, BSD), `sacre` (cvg/Hierarchical-Localization, Apache-2.0), `halt` (haltakov/simple-photo-gallery,
+MIT). None of them is kept here.
 """
 
 import csv

@@ -188,7 +188,7 @@ def train_network(x: Array, y: Array, weight: Array, *, seed: int) -> list[Array
     for i, (a, b) in enumerate(sizes):
         p += [random.normal(0, (0.3 if i == 2 else 1.0) / np.sqrt(a), (a, b)).astype(np.float32), np.zeros(b, "f4")]
     first, second = [0 * q for q in p], [0 * q for q in p]
-    epochs, batch, rate, decay = 40, 256, 4e-3, 0.1
+    epochs, batch, rate, decay = 60, 256, 4e-3, 0.1
     steps, step = epochs * (count // batch), 0
     for _ in range(epochs):
         order = random.permutation(count)

@@ -31,8 +31,8 @@ WHERE = Path(tilt.__file__).with_name("judge.json")
 RIGHT, LEVEL, LEAST = 0.5, 0.5, 0.6
 #: Photos are dealt into so many parts, so many times; each part is judged by trees of the others.
 PARTS, DEALS = 8, 5
-#: Photos that the trees are not judged with, or apart from the others; see `tilt_photos`.
-SEEN, PROPOSED, BLIND = "coco-seen/", "coco-more/", "coco-blind/"
+#: Photos that the trees are judged with apart from the others; see `tilt_photos`.
+PROPOSED, BLIND = "coco-more/", "coco-blind/"
 _TREES, _RATE, _FEWEST = 200, 0.055, 60
 #: So many groups of trees grow by different draws, and are averaged.
 _GROUPS = 3
@@ -222,15 +222,15 @@ def main(arguments: list[str]) -> None:
         evidence = collect(folders, console)
         if keep:
             np.savez_compressed(keep, **{n: np.array(getattr(evidence, n)) for n in Evidence.__annotations__})
-    seen, proposed, blind = (np.char.startswith(evidence.place, name) for name in (SEEN, PROPOSED, BLIND))
+    proposed, blind = (np.char.startswith(evidence.place, name) for name in (PROPOSED, BLIND))
     deals = [unseen(evidence, seed) for seed in range(1, DEALS + 1)]
     # Photos on which proposals were right, and what was left of the same ones, are together as photos are.
-    lines = np.array([calibration(evidence.only(~seen), odds[~seen]) for odds in deals])
+    lines = np.array([calibration(evidence, odds) for odds in deals])
     honest = [slope * odds + offset for odds, (slope, offset) in zip(deals, lines, strict=True)]
     for which, use in (
-        ("photos", ~(seen | proposed | blind)),
+        ("photos", ~(proposed | blind)),
         ("coco-blind", blind),
-        ("photos of COCO", np.char.startswith(evidence.place, "coco") & ~seen),
+        ("photos of COCO", np.char.startswith(evidence.place, "coco")),
     ):
         console.print(table(evidence.only(use), [odds[use] for odds in honest], which))
     slope, offset = (float(v) for v in lines.mean(axis=0))

@@ -23,6 +23,8 @@ WEIGHTS = Path(__file__).with_name("light.npz")
 _MOST_DEVIATIONS = 4.0
 #: By so much more lights may be warmer than shadows: the sun is, beside the shade of a blue sky.
 _USUAL_GLOW = 0.1
+#: Deviations from nothing beyond which it makes no difference how many they are.
+_FAR = 6.0
 
 
 class Light(BaseModel):
@@ -132,11 +134,18 @@ def confidence_terms(x: Array, mean: Array, deviation: Array) -> tuple[Array, Ar
         What was told of them.
     """
     ones = np.ones((len(x), 1), np.float32)
-    size, spread = np.hypot(*mean[:, :2].T), np.hypot(*deviation[:, :2].T)
-    told = [np.log(size + 0.03), np.log(spread), size, 2 * mean[:, 0], 2 * mean[:, 1], mean[:, 2]]
-    colour = np.concatenate([ones, np.stack(told, axis=1), np.log(deviation[:, :2]), x], axis=1)
-    stops = np.abs(mean[:, 2:])
-    bright = np.concatenate([ones, np.log(stops + 0.05), np.log(deviation[:, 2:]), mean[:, 2:] > 0], axis=1)
+    red, blue, ev = mean.T
+    size, spread, stops = np.hypot(red, blue), np.hypot(*deviation[:, :2].T), np.abs(ev)
+    warm, magenta = (red - blue) / 2**0.5, (red + blue) / 2**0.5
+    sizes = [np.log(size + 0.03), np.log(spread), size, 2 * red, 2 * blue, ev]
+    # Each direction of a cast by itself: what is usual of daylight and lamps is not of green; and how far from nothing
+    # in deviations.
+    apart = [np.abs(warm), np.abs(magenta), np.maximum(warm, 0), np.maximum(magenta, 0)]
+    apart += [np.log((size + 0.03) / spread) ** 2, np.minimum(size / spread, _FAR)]
+    apart += [stops, np.minimum(stops / deviation[:, 2], _FAR)]
+    both, unsure = np.stack(apart, axis=1), np.log(deviation)
+    colour = np.concatenate([ones, np.stack(sizes, axis=1), both, unsure[:, :2], x], axis=1)
+    bright = np.concatenate([ones, np.log(stops + 0.05)[:, None], mean[:, 2:] > 0, mean, both, unsure], axis=1)
     return colour.astype(np.float32), bright.astype(np.float32)
 
 

@@ -2,9 +2,8 @@
 
 Several estimators that fail in different ways (straight lines with the vanishing point of the uprights, lines that
 are level, local gradients, the spectrum, long straight paths) each propose leans. Whether one of them is right is
-judged from how far they agree about it, how much of the picture takes part, and what a small network makes of it that
-has learnt which directions tell: leaves, faces, stairs and streets that run into the distance produce votes too, but
-seldom the same vote several times.
+judged from how far they agree about it and how much of the picture takes part: leaves, faces, stairs and streets that
+run into the distance produce votes too, but seldom the same vote several times.
 
 Sign: a tilt is positive where the LEFT end of the horizon is lower, which a clockwise turn of as many degrees
 corrects.

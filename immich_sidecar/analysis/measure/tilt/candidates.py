@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from immich_sidecar.analysis.measure.tilt.grid import GRID, MAX_DEGREES, STEP, peaks
 from immich_sidecar.analysis.measure.tilt.lines import CONVERGENCE, Family, best_over_convergence, families
 from immich_sidecar.analysis.measure.tilt.texture import gradient_profiles, path_profiles, shrunk, spectrum_profiles
-from immich_sidecar.analysis.measure.tilt.views import answers, evidence
 
 Floats = NDArray[np.float64]
 
@@ -131,9 +130,8 @@ def candidates(display: NDArray[np.uint8]) -> list[Candidate]:
         levels = _agreement(level, start, 0.0, fixed=True)
         found.append(_candidate(start, uprights, levels, profiles, shares, running_together=together_aside))
     context = _context(level, upright, shares)
-    weighing = evidence([c.degrees for c in found], answers(display))
-    for candidate, weighed in zip(found, weighing, strict=True):
-        candidate.evidence.update(context | weighed)
+    for candidate in found:
+        candidate.evidence.update(context)
         candidate.evidence["rival"] = max(
             (c.evidence["support"] for c in found if abs(c.degrees - candidate.degrees) > 1.0), default=0.0
         )
