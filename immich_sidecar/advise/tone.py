@@ -24,7 +24,7 @@ _USUAL_VEIL = 22.0
 _NEARLY_EV = 0.25
 #: What remains of the confidence in little more light, and the EV between which that ends: many a good photo is a
 #: little darker than most.
-_LITTLE, _LITTLE_EV = 0.5, (0.4, 0.9)
+_LITTLE, _LITTLE_EV = 0.5, (0.5, 0.8)
 #: What is burnt out does not come back, so darkening gains less than it seems to.
 _DARKER = 0.7
 #: Room above the brightest light that was seen on the small picture; single pixels are brighter at full size.
