@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from immich_sidecar.develop import aligned
 from immich_sidecar.develop.compiled import compiled
 from immich_sidecar.develop.table_kernels import (
     BLUE,
@@ -67,7 +68,7 @@ def maps_for_rows(width: int, columns: int, whole: int) -> Any:
     Last come, for each of `width` columns of the picture, which has `whole`, the column of the maps (which have
     `columns`) to its left and its share of the one after.
     """
-    around = np.zeros((6, padded(width)), np.float32)
+    around = aligned.zeros(6 * padded(width)).reshape(6, padded(width))
     step = columns / whole
     for x in range(width):
         place = min(max((x + 0.5) * step - 0.5, 0.0), columns - 1.0)

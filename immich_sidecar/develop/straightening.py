@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_sidecar.develop import aligned
 from immich_sidecar.develop.borders import mirrored
 from immich_sidecar.develop.compiled import compiled as _compiled
 from immich_sidecar.develop.picture_memory import picture
@@ -65,16 +66,16 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
     along, across = a - b * d / e, b / e
     start = tx - across * ty
     columns = min(_VALUES // channels, width)
-    source = np.zeros(channels * (int(columns * abs(along)) + 8) + _PIECE, np.float32)
-    ramp = np.zeros(channels * columns + _PIECE, np.float32)
+    source = aligned.zeros(channels * (int(columns * abs(along)) + 8) + _PIECE)
+    ramp = aligned.zeros(channels * columns + _PIECE)
     for k in range(ramp.shape[0]):
         ramp[k] = (along - 1.0) * (k // channels)
     drift = abs(e - 1.0)
     most = _ROWS if drift * _ROWS <= _SKEWED else max(1, int(_SKEWED / drift))
-    between = np.zeros((most + 3 + _TOGETHER) * _STRIDE, np.float32)
-    weights = np.zeros(4 * _STRIDE, np.float32)
+    between = aligned.zeros((most + 3 + _TOGETHER) * _STRIDE)
+    weights = aligned.zeros(4 * _STRIDE)
     block = np.zeros(_TOGETHER * _STRIDE, out.dtype)
-    part = np.zeros(_STRIDE, np.float32)
+    part = aligned.zeros(_STRIDE)
     rows, begins = np.zeros(columns + 1, np.int64), np.zeros(columns + 1, np.int64)
     flat, lines = pixels.reshape(pixels.size), out.reshape(out.size)
     for y0 in range(0, height, most):
@@ -134,7 +135,6 @@ def _along_rows(
     """
     height, width, channels = shape
     drift, step = along - 1.0, np.uintp(channels)
-    slope, other = np.float32(_SLOPE), np.float32(_SLOPE + 2.0)
     last = begins[parts] - 1
     lowest, highest = min(rows[0], rows[last]), max(rows[0], rows[last]) + count
     from_part, to_part = 0, 0
@@ -149,11 +149,10 @@ def _along_rows(
         left = int(np.floor(along * begins[from_part] + begin)) - 2
         wide = int(np.floor(along * (begins[to_part] - 1) + begin)) + 5 - left
         offset = mirrored(y, height) * width
-        if left >= 0 and left + wide <= width:
-            here = np.uintp((offset + left) * channels)
-            for k in range(wide * channels):
-                source[k] = np.float32(pixels[here + np.uintp(k)])
-        else:
+        # What lies within the picture, with what is made too much, is read where it is.
+        is_inside = left >= 0 and left + wide + _PIECE <= width
+        here = np.uintp((offset + left) * channels if is_inside else 0)
+        if not is_inside:
             for k in range(wide):
                 at = (offset + mirrored(left + k, width)) * channels
                 for channel in range(channels):
@@ -170,16 +169,30 @@ def _along_rows(
                 end = x + max(1, int(np.ceil(min(run, end_of_part - x))))
                 n = ((end - x) * channels + _PIECE - 1) // _PIECE * _PIECE
                 one, to = np.uintp((whole - 1 - left) * channels), np.uintp(line + x * channels)
-                two, three, four = one + step, one + step + step, one + step + step + step
-                for at in range(n):
-                    i = np.uintp(at)
-                    t = part + ramp[i]
-                    near, after = source[two + i], source[three + i]
-                    rise = near - after
-                    cubic = slope * (source[one + i] - source[four + i]) + other * rise
-                    linear = slope * (source[one + i] - after)
-                    out[to + i] = near + t * (linear + t * (t * cubic - ((cubic + linear) + rise)))
+                if is_inside:
+                    _along(pixels, here + one, step, part, ramp, n, out, to)
+                else:
+                    _along(source, one, step, part, ramp, n, out, to)
                 x = end
+
+
+@_compiled
+def _along(values: Any, one: Any, step: Any, part: Any, ramp: Any, n: int, out: Any, to: Any) -> None:
+    """`n` values of `out` from `to` on, each between the second and the third of four that lie `step` apart.
+
+    The first of them are `values` from `one` on; places lie `part` and `ramp` behind the second.
+    """
+    slope, other = np.float32(_SLOPE), np.float32(_SLOPE + 2.0)
+    two, three, four = one + step, one + step + step, one + step + step + step
+    for at in range(n):
+        i = np.uintp(at)
+        t = part + ramp[i]
+        before, near = np.float32(values[one + i]), np.float32(values[two + i])
+        after, further = np.float32(values[three + i]), np.float32(values[four + i])
+        rise = near - after
+        cubic = slope * (before - further) + other * rise
+        linear = slope * (before - after)
+        out[to + i] = near + t * (linear + t * (t * cubic - ((cubic + linear) + rise)))
 
 
 @_compiled

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from immich_sidecar.develop import aligned
 from immich_sidecar.develop.compiled import compiled
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
@@ -39,7 +40,7 @@ _LANES = 16
 @compiled
 def memory() -> Any:
     """Memory of a piece: its planes, and three planes of places in tables."""
-    return np.zeros(_PLANES * PIECE, np.float32), np.zeros(3 * PIECE, np.int32)
+    return aligned.zeros(_PLANES * PIECE), aligned.zeros(3 * PIECE).view(np.int32)
 
 
 @compiled
