@@ -67,7 +67,13 @@ async def test_the_grid_goes_on_by_a_plain_link(front: Front) -> None:
 async def test_empty_states_say_what_to_do(front: Front) -> None:
     assert "Put photos into the hot folder" in await front.page("/")
     await front.shelf.put("approved")
-    assert "Nothing waits for you" in await front.page("/")
+    text = await front.page("/")
+    assert "Nothing waits for you" in text
+    assert "All done" in text
+    await front.shelf.put("rendering", seed=2)
+    text = await front.page("/")
+    assert "1 photo is being developed" in text
+    assert "All done" not in text
 
 
 async def test_photos_are_approved_by_plain_forms(front: Front) -> None:
