@@ -1,7 +1,6 @@
 """The form of the photo page: sliders, lists and crop, and what they mean for the recipe."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -9,13 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from immich_sidecar.recipe.operations.lens import undoable
-from immich_sidecar.recipe.operations.output import USUAL_QUALITY
 from immich_sidecar.recipe.orientation import Orientation, turned
-
-#: Reciprocal megakelvin of light that changes nothing (6500 K), and of one step of the slider.
-_NEUTRAL_MIRED, _STEP_MIRED = 1e6 / 6500, 0.87
-#: By how much one step changes red to blue of grey in linear sRGB; measured between -50 and 50.
-_RATIO = 1.0086
+from immich_sidecar.web.controls import CONTROLS, GROUPS, Chosen, Numbered
+from immich_sidecar.web.warmth import moved_to, tint_of, warmth_of
 
 Operations = Sequence[Mapping[str, Any]]
 #: Digest and name of each LUT.
@@ -61,245 +56,29 @@ class Group:
     controls: tuple[Slider | Choice, ...]
 
 
-@dataclass(frozen=True)
-class _Numbered:
-    """A slider for one number of one operation; 0 means that the number asks for nothing."""
-
-    group: str
-    name: str
-    label: str
-    operation: str
-    parameter: str
-    low: float
-    high: float
-    step: float
-    ends: tuple[str, str]
-    unit: str = ""
-    digits: int = 0
-    #: What the number is where the recipe has no such operation.
-    neutral: float = 0.0
-    #: Whether the operation is switched off once this number and all others of it that count are neutral.
-    counts: bool = True
-    #: Whether it is about what is known of a lens, and so is offered only where something is.
-    is_of_lens: bool = False
-    #: Whether it is about a part of the picture, and so is offered only where that was outlined.
-    is_masked: bool = False
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """A list for one word of one operation; its first value is what a recipe without the operation means."""
-
-    group: str
-    name: str
-    label: str
-    operation: str
-    parameter: str
-    options: tuple[tuple[str, str], ...]
-    #: Whether the operation is there from the start or never (`decode`, of RAW files), and is not switched off here.
-    is_given: bool = False
-    #: Parameters of the operation that are forgotten when another value is chosen, since they mean another thing then.
-    forgets: tuple[str, ...] = ()
-    #: What stands in the list for parameters of the operation; None: the parameter. A value "" takes the parameter out.
-    shown: Callable[[Mapping[str, Any]], str] | None = None
-
-    def standing(self, values: Mapping[str, Any]) -> str:
-        """The value of the list that parameters of the operation mean."""
-        if self.shown is not None:
-            return self.shown(values)
-        return str(values.get(self.parameter, self.options[0][0]))
-
-
-#: The groups in the order of the page, and which of them are unfolded.
-_GROUPS = {
-    "Light": True,
-    "Colour": True,
-    "Black and white": False,
-    "Parts of the picture": False,
-    "Geometry": True,
-    "Detail": False,
-    "Lens": False,
-    "File": False,
-}
-
-
-def _quality(values: Mapping[str, Any]) -> str:
-    """What stands for a quality: "" for the usual one of the format."""
-    quality = values.get("quality")
-    usual = quality is None or quality == USUAL_QUALITY.get(values.get("format", "jpeg"))
-    return "" if usual else str(quality)
-
-
-_FORMATS = (
-    ("jpeg", "JPEG"),
-    ("small", "JPEG, small"),
-    ("heic", "HEIC"),
-    ("avif", "AVIF"),
-    ("jxl", "JPEG XL"),
-    ("tiff16", "TIFF, 16 bits"),
-)
-_EDGES = (
-    ("0", "as large as it is"),
-    *((str(edge), f"{edge} pixels at most") for edge in (4096, 3840, 2560, 2048, 1600, 1080)),
-)
-_QUALITIES = (("", "usual"), *((str(quality), str(quality)) for quality in (100, 95, 90, 85, 80, 70, 60, 50, 40, 30)))
-_PROFILES = (("keep", "as in the original"), ("srgb", "sRGB"), ("p3", "Display P3"))
-
-#: Everything that the page offers beside the crop, which is drawn on the picture, and the warmth of the light, which
-#: is no single number. Another operation gets its controls by lines here.
-_CONTROLS: tuple[_Numbered | _Chosen, ...] = (
-    _Numbered("Light", "exposure", "Exposure", "exposure", "ev", -3, 3, 0.05, ("darker", "brighter"), "EV", 2),
-    _Numbered("Light", "highlights", "Highlights", "tone", "highlights", -100, 100, 1, ("recover", "lift")),
-    _Numbered("Light", "shadows", "Shadows", "tone", "shadows", -100, 100, 1, ("deepen", "open")),
-    _Numbered("Light", "contrast", "Contrast", "tone", "contrast", -100, 100, 1, ("softer", "stronger")),
-    _Numbered("Light", "white", "White point", "tone", "white", -100, 100, 1, ("duller", "brighter")),
-    _Numbered("Light", "black", "Black point", "tone", "black", -100, 100, 1, ("deeper", "lifted")),
-    _Numbered("Colour", "saturation", "Saturation", "saturation", "saturation", -100, 100, 1, ("grey", "vivid")),
-    _Numbered("Colour", "vibrance", "Vibrance", "saturation", "vibrance", -100, 100, 1, ("muted", "livelier")),
-    _Numbered("Black and white", "monochrome", "Strength", "monochrome", "amount", 0, 100, 1, ("colour", "grey")),
-    *(
-        _Numbered(
-            *("Black and white", f"mixer_{channel}", f"{channel.capitalize()} in grey", "monochrome", channel),
-            *(-100, 200, 1, ("darker", "brighter"), "%"),
-            neutral=neutral,
-            counts=False,
-        )
-        for channel, neutral in (("red", 21.0), ("green", 72.0), ("blue", 7.0))
-    ),
-    _Numbered(
-        "Black and white", "toning", "Toning", "monochrome", "toning", 0, 100, 1, ("none", "strong"), counts=False
-    ),
-    _Numbered(
-        *(
-            "Black and white",
-            "toning_hue",
-            "Hue of the tone",
-            "monochrome",
-            "toning_hue",
-            0,
-            360,
-            1,
-            ("red", "violet"),
-            "°",
-        ),
-        neutral=70.0,
-        counts=False,
-    ),
-    _Numbered(
-        *("Geometry", "straighten", "Straighten", "straighten", "degrees", -15, 15, 0.1),
-        *(("anticlockwise", "clockwise"), "°", 2),
-    ),
-    _Numbered(
-        *("Geometry", "upright_vertical", "Vertical perspective", "upright", "vertical", -20, 20, 0.1),
-        *(("widen the bottom", "widen the top"), "°", 2),
-    ),
-    _Numbered(
-        *("Geometry", "upright_horizontal", "Horizontal perspective", "upright", "horizontal", -20, 20, 0.1),
-        *(("widen the left", "widen the right"), "°", 2),
-    ),
-    *(
-        control
-        for part, label in (("subject", "Subject"), ("background", "Background"), ("sky", "Sky"))
-        for control in (
-            _Numbered(
-                *("Parts of the picture", f"{part}_ev", f"{label}: light", part, "ev", -2, 2, 0.05),
-                *(("darker", "brighter"), "EV", 2),
-                is_masked=True,
-            ),
-            _Numbered(
-                *("Parts of the picture", f"{part}_saturation", f"{label}: colour", part, "saturation", -100, 100, 1),
-                ("grey", "vivid"),
-                is_masked=True,
-            ),
-        )
-    ),
-    _Chosen(
-        *("Light", "highlight", "Blown highlights", "decode", "highlight"),
-        (("clip", "White"), ("blend", "Keep their brightness"), ("reconstruct", "Rebuild their colour")),
-        is_given=True,
-    ),
-    _Chosen(
-        *("Detail", "demosaic", "RAW detail", "decode", "demosaic"),
-        (("best", "Best"), ("fast", "Fast")),
-        is_given=True,
-    ),
-    *(
-        _Numbered(
-            *("Lens", f"lens_{name}", label, "lens", parameter, 0, 100, 1, ("as taken", "undone"), "%"),
-            is_of_lens=True,
-        )
-        for name, label, parameter in (
-            ("distortion", "Distortion", "distortion"),
-            ("fringes", "Colour fringes", "chromatic_aberration"),
-            ("vignetting", "Dark corners", "vignetting"),
-        )
-    ),
-    _Numbered("Detail", "denoise_luma", "Grain removal", "denoise", "luma", 0, 100, 1, ("none", "strong")),
-    _Numbered("Detail", "denoise_chroma", "Colour noise removal", "denoise", "chroma", 0, 100, 1, ("none", "strong")),
-    _Numbered("Detail", "sharpen", "Sharpness", "sharpen", "amount", 0, 100, 1, ("none", "strong")),
-    _Numbered(
-        *("Detail", "sharpen_radius", "Radius of sharpening", "sharpen", "radius", 0.3, 3, 0.1, ("fine", "coarse")),
-        *("px", 1),
-        neutral=1.0,
-        counts=False,
-    ),
-    _Numbered(
-        *("Detail", "sharpen_threshold", "Noise not to sharpen", "sharpen", "threshold", 0, 40, 1, ("none", "much")),
-        neutral=4.0,
-        counts=False,
-    ),
-    _Chosen("File", "output_format", "Format", "output", "format", _FORMATS, forgets=("quality",)),
-    _Chosen("File", "output_quality", "Quality", "output", "quality", _QUALITIES, shown=_quality),
-    _Chosen("File", "output_edge", "Size", "output", "longest_edge", _EDGES),
-    _Chosen("File", "output_profile", "Colour space", "output", "profile", _PROFILES),
-)
-
-
-def warmth_to_kelvin(warmth: float) -> float:
-    """Colour temperature of a slider position: -100 (cooler) to 100 (warmer), even in mired, 0 is 6500 K."""
-    return round(1e6 / (_NEUTRAL_MIRED - _STEP_MIRED * warmth))
-
-
-def kelvin_to_warmth(kelvin: float) -> float:
-    """Slider position of a colour temperature, held to the slider's ends."""
-    return max(-100.0, min(100.0, round((_NEUTRAL_MIRED - 1e6 / kelvin) / _STEP_MIRED, 1)))
-
-
-def gains_to_warmth(gains: Sequence[float]) -> float:
-    """The slider position that shifts red against blue as the gains do, held to the slider's ends."""
-    warmth = math.log(float(gains[0]) / float(gains[2])) / math.log(_RATIO)
-    return float(max(-100, min(100, round(warmth))))
-
-
 def parameters_of(operations: Operations, name: str) -> dict[str, Any]:
     """Parameters of one operation, or nothing where the recipe has none."""
     return next((dict(item["parameters"]) for item in operations if item["type"] == name), {})
 
 
-def warmth_of(operations: Operations) -> float:
-    """Slider position of the recipe's white balance."""
-    values = parameters_of(operations, "white_balance")
-    if values.get("gains"):
-        return gains_to_warmth(values["gains"])
-    return kelvin_to_warmth(float(values["temperature"])) if values.get("temperature") else 0.0
-
-
 def groups(operations: Operations, luts: Luts = (), proposed: Proposed = _NOTHING) -> list[Group]:
     """All controls, standing where the recipe stands; `luts` are those that can be chosen."""
-    found: dict[str, list[Slider | Choice]] = {name: [] for name in _GROUPS}
-    found["Colour"].append(
-        Slider("temperature", "Temperature", -100, 100, 1, round(warmth_of(operations)), "", ("cooler", "warmer"))
-    )
+    found: dict[str, list[Slider | Choice]] = {name: [] for name in GROUPS}
+    balance = parameters_of(operations, "white_balance")
+    found["Colour"] += [
+        Slider("temperature", "Temperature", -100, 100, 1, round(warmth_of(balance)), "", ("cooler", "warmer")),
+        Slider("tint", "Tint", -100, 100, 1, round(tint_of(balance)), "", ("green", "magenta")),
+    ]
     lens = undoable((parameters_of(operations, "lens") or proposed.get("lens", {})).get("profile", {}))
-    for one in _CONTROLS:
-        is_lens = isinstance(one, _Numbered) and one.is_of_lens
+    for one in CONTROLS:
+        is_lens = isinstance(one, Numbered) and one.is_of_lens
         is_given = not _is_given(one) or bool(parameters_of(operations, one.operation))
-        if isinstance(one, _Numbered) and one.is_masked:
+        if isinstance(one, Numbered) and one.is_masked:
             is_given = "mask" in (parameters_of(operations, one.operation) or proposed.get(one.operation, {}))
         if is_given and (not is_lens or one.parameter in lens):
             found[one.group].append(_shown(one, operations))
     found["Colour"] += _lut_controls(operations, luts)
-    return [Group(name, _GROUPS[name], tuple(controls)) for name, controls in found.items() if controls]
+    return [Group(name, GROUPS[name], tuple(controls)) for name, controls in found.items() if controls]
 
 
 def sliders(operations: Operations, luts: Luts = (), proposed: Proposed = _NOTHING) -> list[Slider]:
@@ -312,9 +91,9 @@ def choices(operations: Operations, luts: Luts = ()) -> list[Choice]:
     return [one for group in groups(operations, luts) for one in group.controls if isinstance(one, Choice)]
 
 
-def _shown(one: _Numbered | _Chosen, operations: Operations) -> Slider | Choice:
+def _shown(one: Numbered | Chosen, operations: Operations) -> Slider | Choice:
     now = parameters_of(operations, one.operation)
-    if isinstance(one, _Chosen):
+    if isinstance(one, Chosen):
         chosen = one.standing(now)
         # A recipe may say what the list does not offer.
         options = one.options if chosen in dict(one.options) else (*one.options, (chosen, chosen))
@@ -353,26 +132,28 @@ def patch_of_form(
             {"type": item["type"], "parameters": turned(item["type"], item["parameters"], way)} for item in operations
         ]
     moved = _moved(form, operations, luts, proposed)
-    for name in dict.fromkeys(one.operation for one in _CONTROLS if one.name in moved):
-        own = [one for one in _CONTROLS if one.operation == name]
+    for name in dict.fromkeys(one.operation for one in CONTROLS if one.name in moved):
+        own = [one for one in CONTROLS if one.operation == name]
         values = parameters_of(operations, name) or _begun(own, proposed)
         for one in own:
-            if isinstance(one, _Chosen) and one.name in moved:
+            if isinstance(one, Chosen) and one.name in moved:
                 values = {key: value for key, value in values.items() if key not in one.forgets}
         values |= {one.parameter: moved[one.name] for one in own if one.name in moved}
         values = {key: value for key, value in values.items() if value != ""}
         patch[name] = values if any(_asks(one, values) or _is_given(one) for one in own) else None
-    if "temperature" in moved:
-        patch["white_balance"] = _white_balance(moved["temperature"], operations)
+    if "temperature" in moved or "tint" in moved:
+        patch["white_balance"] = moved_to(
+            parameters_of(operations, "white_balance"), warmth=moved.get("temperature"), tint=moved.get("tint")
+        )
     if "lut" in moved or "lut_strength" in moved:
         patch["lut"] = _lut(moved, operations, luts)
     patch |= _crop_patch(form, operations)
     return patch
 
 
-def _begun(own: Sequence[_Numbered | _Chosen], proposed: Proposed) -> dict[str, Any]:
+def _begun(own: Sequence[Numbered | Chosen], proposed: Proposed) -> dict[str, Any]:
     """What an operation starts from that the recipe does not have: what was proposed, asking for nothing yet."""
-    numbers = [one for one in own if isinstance(one, _Numbered) and (one.is_of_lens or one.is_masked)]
+    numbers = [one for one in own if isinstance(one, Numbered) and (one.is_of_lens or one.is_masked)]
     begun = dict(proposed.get(own[0].operation, {})) if numbers else {}
     return begun | {one.parameter: one.neutral for one in numbers}
 
@@ -395,18 +176,18 @@ def _moved(form: Mapping[str, Any], operations: Operations, luts: Luts, proposed
     return moved
 
 
-def _asks(one: _Numbered | _Chosen, values: Mapping[str, Any]) -> bool:
+def _asks(one: Numbered | Chosen, values: Mapping[str, Any]) -> bool:
     """Whether a parameter asks for anything."""
-    if isinstance(one, _Chosen):
+    if isinstance(one, Chosen):
         return one.standing(values) != one.options[0][0]
     return one.counts and bool(_standing(one, values) != one.neutral)
 
 
-def _is_given(one: _Numbered | _Chosen) -> bool:
-    return isinstance(one, _Chosen) and one.is_given
+def _is_given(one: Numbered | Chosen) -> bool:
+    return isinstance(one, Chosen) and one.is_given
 
 
-def _standing(one: _Numbered, values: Mapping[str, Any]) -> float:
+def _standing(one: Numbered, values: Mapping[str, Any]) -> float:
     """Where a number stands; 0 is a number too."""
     value = values.get(one.parameter)
     return one.neutral if value is None else float(value)
@@ -435,20 +216,6 @@ def _lut(moved: Mapping[str, Any], operations: Operations, luts: Luts) -> dict[s
         return None
     name = dict(luts).get(sha256) or now.get("name", "")
     return {"sha256": sha256, "name": name, "strength": strength}
-
-
-def _white_balance(warmth: float, operations: Operations) -> dict[str, Any] | None:
-    before = parameters_of(operations, "white_balance")
-    if before.get("gains"):
-        # Gains stay gains: what they do to green is not in the slider's hands.
-        half = _RATIO ** ((warmth - gains_to_warmth(before["gains"])) / 2)
-        red, green, blue = (float(gain) for gain in before["gains"])
-        changed = [round(max(0.25, min(4.0, gain)), 4) for gain in (red * half, green, blue / half)]
-        return {**before, "gains": changed}
-    tint = before.get("tint") or 0.0
-    if not warmth and not tint:
-        return None
-    return {"temperature": warmth_to_kelvin(warmth), "tint": tint}
 
 
 def _orientation_patch(form: Mapping[str, Any], operations: Operations) -> dict[str, Any]:

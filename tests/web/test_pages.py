@@ -23,9 +23,10 @@ from immich_sidecar.library.tables import (
 )
 from immich_sidecar.recipe.plan import ColourPlan
 from immich_sidecar.web import previews, words
-from immich_sidecar.web.adjusting import choices, groups, kelvin_to_warmth, patch_of_form, sliders, warmth_to_kelvin
+from immich_sidecar.web.adjusting import choices, groups, patch_of_form, sliders
 from immich_sidecar.web.assets import HTMX, HTMX_SHA512, Assets
 from immich_sidecar.web.photo_json import Shown
+from immich_sidecar.web.warmth import kelvin_to_warmth, warmth_to_kelvin
 from tests.web.conftest import Build, Front
 
 HTMX_HEADERS = {"HX-Request": "true", "Sec-Fetch-Site": "same-origin"}
@@ -226,6 +227,33 @@ def test_the_slider_stands_where_gains_do_the_same(warmth: float) -> None:
     assert patch["gains"][1] == pytest.approx(gains[1], abs=1e-4), "green is left as it was"
     assert patch["gains"][0] > gains[0]
     assert patch["gains"][2] < gains[2]
+
+
+@pytest.mark.parametrize("tint", [-50, -10, 10, 50])
+def test_the_tint_stands_where_gains_do_the_same(tint: float) -> None:
+    matrix = balance(ColourPlan(temperature=6500.0, tint=float(tint)))
+    assert matrix is not None
+    gains = [float(gain) for gain in matrix.sum(axis=1)]
+    operations = [{"type": "white_balance", "parameters": {"gains": gains}}]
+    slider = next(item for item in sliders(operations) if item.name == "tint")
+    assert slider.value == pytest.approx(tint, abs=4)
+    patch = patch_of_form({"tint": "0"}, operations)["white_balance"]
+    assert patch["gains"] == pytest.approx([1.0, 1.0, 1.0], abs=0.06), "the cast is gone"
+    more = patch_of_form({"tint": str(slider.value + 20)}, operations)["white_balance"]["gains"]
+    assert more[1] < gains[1]
+    assert more[0] / more[2] == pytest.approx(gains[0] / gains[2], rel=1e-3), "no warmer, no cooler"
+    light = [0.2126 * red + 0.7152 * green + 0.0722 * blue for red, green, blue in (gains, more)]
+    assert light[1] == pytest.approx(light[0], rel=0.01), "grey stays as bright"
+
+
+def test_temperature_and_tint_move_apart() -> None:
+    assert patch_of_form({"temperature": "0", "tint": "0"}, []) == {}
+    assert patch_of_form({"tint": "25"}, []) == {"white_balance": {"temperature": 6500.0, "tint": 25.0}}
+    warm = [{"type": "white_balance", "parameters": {"temperature": 7100.0, "tint": 4.2}}]
+    assert patch_of_form({"temperature": "15", "tint": "4"}, warm) == {}, "what was not moved is not rounded"
+    assert patch_of_form({"tint": "-30"}, warm) == {"white_balance": {"temperature": 7100.0, "tint": -30.0}}
+    assert patch_of_form({"temperature": "0"}, warm) == {"white_balance": {"temperature": 6500, "tint": 4.2}}
+    assert patch_of_form({"temperature": "0", "tint": "0"}, warm) == {"white_balance": None}
 
 
 async def test_previews_show_changes_without_keeping_them(front: Front) -> None:
