@@ -41,6 +41,7 @@ _KIND_REASONS = {
     Kind.SCREENSHOT: "a screenshot: shown as it was",
     Kind.DOCUMENT: "a document or scan: kept as it is",
     Kind.GRAPHIC: "a drawing or graphic, not a photo",
+    Kind.BLANK: "there is nothing to be seen in it",
 }
 
 #: Steps that are offered for photos to which nothing is wrong.

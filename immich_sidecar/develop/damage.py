@@ -1,5 +1,6 @@
 """One way to tell damaged files from failing disks."""
 
+import errno
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ DAMAGE = (
     struct.error,
 )
 
+#: What the system says of a place before the beginning of a file, or farther on than any file reaches: a decoder asks
+#: for it because a damaged file names it.
+_NO_PLACES = (errno.EINVAL, errno.EOVERFLOW)
 #: What decoders say in words of their own, and what it means.
 _PLAIN = {"JXL_DEC_NEED_MORE_INPUT": "it ends too early"}
 
@@ -36,7 +40,8 @@ def told_as_damage(path: Path) -> Iterator[None]:
     UnsupportedError
         Where Pillow refuses a picture for its number of pixels.
     OSError
-        Unchanged where the system reports it (it has an error number): the disk failed, not the file.
+        Unchanged where the system reports it (it has an error number): the disk failed, not the file, unless it was
+        asked for a place that there cannot be.
     """
     from PIL import Image
 
@@ -45,6 +50,8 @@ def told_as_damage(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError:
         raise UnsupportedError(f"{path.name} has too many pixels.") from None
     except OSError as error:
+        if error.errno in _NO_PLACES:
+            raise UndecodableError(f"{path.name} is damaged: it names a place outside of itself.") from None
         if error.errno is not None:
             raise
         raise UndecodableError(f"{path.name} is damaged: {_said(error)}.") from None

@@ -77,3 +77,28 @@ def test_real_photos_are_photos(photos: Path) -> None:
     ):
         assert analyse(photos / name).kind is Kind.PHOTO, name
     assert analyse(photos / "formats" / "density_plot.png").kind is Kind.GRAPHIC
+
+
+@pytest.mark.parametrize("from_camera", [False, True])
+@pytest.mark.parametrize("colour", [(0, 0, 0), (9, 4, 12), (0, 128, 0), (250, 250, 250)])
+def test_where_nothing_is_to_be_seen(colour: tuple[int, int, int], from_camera: bool) -> None:
+    """A lens cap, a pocket, an empty sheet: also with the noise of a sensor over it."""
+    noise = np.random.default_rng(3).normal(0.0, 6.0, (640, 960, 3))
+    picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+    assert measure_kind(picture, size=(3000, 2000), from_camera=from_camera) is Kind.BLANK
+
+
+def test_an_icon_is_no_photo() -> None:
+    assert measure_kind(scene(24, 24), size=(24, 24), from_camera=True) is Kind.BLANK
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "rocket"])
+def test_a_photo_five_stops_too_dark_is_one(name: str) -> None:
+    picture = degraded(sample_photo(name, shrink=1), ev=-5)
+    assert measure_kind(picture, size=(picture.shape[1], picture.shape[0]), from_camera=True) is Kind.PHOTO
+
+
+def test_a_lamp_in_the_dark_is_something() -> None:
+    picture = np.zeros((640, 960, 3), np.uint8)
+    picture[300:330, 500:530] = (255, 220, 170)
+    assert measure_kind(picture, size=(3000, 2000), from_camera=True) is Kind.PHOTO

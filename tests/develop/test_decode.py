@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -214,6 +215,15 @@ def test_damage_of_any_kind_is_an_error_of_the_photo(tmp_path, write) -> None:
         path.write_bytes(damaged)
         with contextlib.suppress(PhotoError):
             assert rendered(path).ndim == 3
+
+
+@pytest.mark.parametrize("place", [1 << 62, (1 << 63) - 1, 1 << 63])
+def test_a_file_that_names_a_place_outside_of_itself_is_damaged(tmp_path, place) -> None:
+    """What the system says of such a place is no failing disk, which would be asked again and again."""
+    path = tmp_path / "far.tif"
+    path.write_bytes(b"II+\0" + struct.pack("<HHQ", 8, 0, place) + bytes(100))
+    with pytest.raises(UndecodableError, match=r"far\.tif is damaged"):
+        rendered(path)
 
 
 def test_real_files_decode_or_fail_as_they_should(photos) -> None:
