@@ -6,7 +6,7 @@ from immich_sidecar.advise import straighten
 from immich_sidecar.advise.suggestion import APPLY_AT
 from immich_sidecar.analysis.analysis import Analysis
 from immich_sidecar.analysis.measure.tilt import Tilt
-from immich_sidecar.analysis.measure.tilt.candidates import compare
+from immich_sidecar.analysis.measure.tilt.candidates import LEADS, compare
 
 
 def confidence(degrees: float, likely: float) -> float:
@@ -34,11 +34,11 @@ def test_hardly_visible_and_enormous_leans_are_left() -> None:
 def test_a_lean_is_told_its_lead_on_the_best_of_the_others() -> None:
     names = ("weight", "lengths", "gradient", "spectrum", "longest", "path")
     figures = [{f"{family}_{name}": value for family in ("level", "upright") for name in names} for value in (0.5, 0.2)]
-    found = [{**one, "support": one["level_path"] * 2} for one in figures]
+    found = [{**dict.fromkeys(LEADS, 0.0), **one, "support": one["level_path"] * 2} for one in figures]
     compare(found)
     assert found[0]["lead_support"] == pytest.approx(0.6)
     assert found[1]["lead_level_longest"] == pytest.approx(-0.3)
     assert found[0]["share_weight"] == pytest.approx(0.5)
-    alone = [{**figures[0], "support": 1.0}]
+    alone = [{**dict.fromkeys(LEADS, 0.0), **figures[0], "support": 1.0}]
     compare(alone)
     assert alone[0]["lead_support"] == 1.0

@@ -1,14 +1,15 @@
 """Grow the trees that judge how a photo leans, and tell how they do on photos that they have not seen.
 
-Run ``python -m tests.benchmarks.train_tilt FOLDER...`` (some ten minutes); each FOLDER holds folders of collections
+Run ``python -m tests.benchmarks.train_tilt FOLDER...`` (some twenty minutes); each FOLDER holds folders of collections
 (see `tilt_photos`). The photos of a place are judged by trees that were grown without them, of the places dealt into
-parts in several ways; the trees that are written to `judge.json` were grown from all. With ``--keep FILE`` the measured
+parts in several ways, and what the chosen lean's standing among the others counts is fitted without them too; what is
+written to `judge.json` was grown and fitted from all. With ``--keep FILE`` the measured
 evidence is kept for another run.
 """
 
 import json
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -20,7 +21,7 @@ from rich.table import Table
 from immich_sidecar.analysis.measure import tilt
 from immich_sidecar.analysis.measure.tilt import Tilt
 from immich_sidecar.analysis.measure.tilt.candidates import candidates
-from immich_sidecar.analysis.measure.tilt.judge import DEPTH, Judge, from_json
+from immich_sidecar.analysis.measure.tilt.judge import DEPTH, Judge, from_json, standing
 from tests.benchmarks.tilt import suggested
 from tests.benchmarks.tilt_photos import known_photos, turned, turns
 
@@ -33,9 +34,11 @@ RIGHT, LEVEL, LEAST = 0.5, 0.5, 0.6
 PARTS, DEALS = 8, 5
 #: Photos that the trees are judged with apart from the others; see `tilt_photos`.
 PROPOSED, BLIND = "coco-more/", "coco-blind/"
-_TREES, _RATE, _FEWEST = 200, 0.055, 60
+_TREES, _RATE, _FEWEST = 400, 0.055, 60
 #: So many groups of trees grow by different draws, and are averaged.
-_GROUPS = 3
+_GROUPS = 2
+#: Resistance of the standing's weights against growing, as the inverse strength that scikit-learn asks for.
+_YIELDING = 0.3
 CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -52,10 +55,6 @@ class Evidence:
     #: Which turned photo, and which place, each candidate belongs to.
     shown: NDArray[np.int64]
     place: NDArray[np.str_]
-
-    def only(self, use: NDArray[np.bool_]) -> "Evidence":
-        """Some of the candidates."""
-        return Evidence(self.names, *(getattr(self, field.name)[use] for field in fields(self)[1:]))
 
 
 def collect(folders: list[Path], console: Console) -> Evidence:
@@ -126,49 +125,84 @@ def grown(evidence: Evidence, use: NDArray[np.bool_], seed: int = 0) -> Judge:
         for number, (tree,) in enumerate(model._predictors):
             lay(tree.nodes, 0, group * _TREES + number, 0)
         start = float(model._baseline_prediction[0, 0])
-    return Judge(tuple(evidence.names), feature, threshold, leaf, start, 1.0, 0.0)
+    return Judge(tuple(evidence.names), feature, threshold, leaf, start, np.zeros(0), 0.0)
+
+
+def dealt(evidence: Evidence, seed: int) -> NDArray[np.int64]:
+    """Which part each candidate's place is dealt into."""
+    places = np.unique(evidence.place)
+    parts = np.random.default_rng(seed).permutation(places.size) % PARTS
+    return np.asarray(parts[np.searchsorted(places, evidence.place)])
 
 
 def unseen(evidence: Evidence, seed: int) -> Floats:
     """The log odds that trees give which have not seen the place."""
-    places = np.unique(evidence.place)
-    parts = np.random.default_rng(seed).permutation(places.size) % PARTS
-    part = parts[np.searchsorted(places, evidence.place)]
+    part = dealt(evidence, seed)
     odds = np.empty(evidence.degrees.size)
     for number in range(PARTS):
-        judge = grown(evidence, part != number, seed)
         here = part == number
-        likely = judge.probability([dict(zip(evidence.names, row, strict=True)) for row in evidence.table[here]])
-        odds[here] = np.log(likely / (1 - likely))
+        odds[here] = grown(evidence, ~here, seed).odds_of(evidence.table[here])
     return odds
 
 
-def best_of_each(evidence: Evidence, odds: Floats) -> NDArray[np.int64]:
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The likeliest candidate of each turned photo."""
+
+    #: Which candidate.
+    which: NDArray[np.int64]
+    #: How it stands among the others, one row each.
+    stands: Floats
+    #: Whether it is right.
+    right: NDArray[np.bool_]
+    #: Whether it is no level one; only these are to be judged honestly.
+    leaning: NDArray[np.bool_]
+
+
+def choose(evidence: Evidence, odds: Floats) -> Chosen:
     """For each turned photo the likeliest candidate."""
-    order = np.lexsort((odds, evidence.shown))
-    last = np.append(np.diff(evidence.shown[order]) > 0, True)
-    return np.asarray(order[last])
+    starts = np.flatnonzero(np.append(True, np.diff(evidence.shown) != 0))
+    each = np.split(np.arange(odds.size), starts[1:])
+    which = np.array([one[odds[one].argmax()] for one in each])
+    stands = np.array([standing(odds[one], evidence.degrees[one]) for one in each])
+    right = np.abs(evidence.degrees[which] - evidence.truth[which]) < RIGHT
+    return Chosen(which, stands, right, np.abs(evidence.degrees[which]) >= LEVEL)
 
 
-def calibration(evidence: Evidence, odds: Floats) -> tuple[float, float]:
-    """Slope and offset that make the odds of chosen candidates honest (Platt 1999)."""
+def fitted(chosen: Chosen, use: NDArray[np.bool_]) -> tuple[Floats, float]:
+    """What each figure of the standing counts, so that odds are honest, and what is added (logistic regression)."""
     from sklearn.linear_model import LogisticRegression
 
-    best = best_of_each(evidence, odds)
-    best = best[np.abs(evidence.degrees[best]) >= LEVEL]
-    right = np.abs(evidence.degrees[best] - evidence.truth[best]) < RIGHT
-    fitted = LogisticRegression(C=100.0).fit(odds[best, None], right)
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    rows = chosen.stands[use & chosen.leaning]
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-9
+    line = LogisticRegression(C=_YIELDING, max_iter=2000)
+    line.fit((rows - mean) / deviation, chosen.right[use & chosen.leaning])
+    weights = line.coef_[0] / deviation
+    return weights, float(line.intercept_[0] - weights @ mean)
 
 
-def table(evidence: Evidence, deals: list[Floats], which: str) -> Table:
-    """How the suggestions do at several confidences: means over all deals."""
-    pictures = np.unique(evidence.shown).size
+def likelihood(evidence: Evidence, chosen: Chosen, seed: int) -> Floats:
+    """How likely the chosen candidates are right, as fitted without their place.
+
+    The odds that it is fitted to come from trees that have seen the place; eleven weights can remember none of it.
+    """
+    part = dealt(evidence, seed)[chosen.which]
+    likely = np.empty(part.size)
+    for number in range(PARTS):
+        here = part == number
+        weights, offset = fitted(chosen, ~here)
+        likely[here] = 1 / (1 + np.exp(-(chosen.stands[here] @ weights + offset)))
+    return likely
+
+
+def table(evidence: Evidence, deals: list[tuple[Chosen, Floats]], use: NDArray[np.bool_], which: str) -> Table:
+    """How the suggestions do for some of the candidates at several confidences: means over all deals."""
+    pictures = np.unique(evidence.shown[use]).size
     title = f"{pictures} pictures of {which} that the trees have not seen, mean of {len(deals)} deals"
     result = Table(title=title)
     for column in ("confidence", "turned", "right to 0.5°", "leaning found", "of those that tell", "level spoilt"):
         result.add_column(column, justify="right")
-    told = [figures(evidence, odds) for odds in deals]
+    told = [figures(evidence, chosen, likely, use[chosen.which]) for chosen, likely in deals]
     for i, least in enumerate(CONFIDENCES):
         turned_ones, right, found, telling, spoilt, level = np.mean([deal[i] for deal in told], axis=0)
         each = " ".join(f"{deal[i][4]:.0f}" for deal in told)
@@ -183,15 +217,14 @@ def table(evidence: Evidence, deals: list[Floats], which: str) -> Table:
     return result
 
 
-def figures(evidence: Evidence, odds: Floats) -> list[tuple[float, ...]]:
-    """For each of `CONFIDENCES` what a line of the table tells."""
-    best = best_of_each(evidence, odds)
-    likely = 1 / (1 + np.exp(-odds[best]))
-    degrees, truth = evidence.degrees[best], evidence.truth[best]
+def figures(evidence: Evidence, chosen: Chosen, likely: Floats, use: NDArray[np.bool_]) -> list[tuple[float, ...]]:
+    """For each of `CONFIDENCES` what a line of the table tells, about some of the turned photos."""
+    best = chosen.which[use]
+    degrees, truth, right = evidence.degrees[best], evidence.truth[best], chosen.right[use]
     leaning, level = np.abs(truth) >= LEAST, np.abs(truth) < LEVEL
-    steps = [suggested(Tilt(degrees=d, confidence=c)) for d, c in zip(degrees, likely, strict=True)]
+    steps = [suggested(Tilt(degrees=d, confidence=c)) for d, c in zip(degrees, likely[use], strict=True)]
     confidence = np.array([step[1] if step else 0.0 for step in steps])
-    right, telling = np.abs(degrees - truth) < RIGHT, leaning & evidence.telling[best]
+    telling = leaning & evidence.telling[best]
     rows = []
     for least in CONFIDENCES:
         done = confidence >= least
@@ -223,22 +256,22 @@ def main(arguments: list[str]) -> None:
         if keep:
             np.savez_compressed(keep, **{n: np.array(getattr(evidence, n)) for n in Evidence.__annotations__})
     proposed, blind = (np.char.startswith(evidence.place, name) for name in (PROPOSED, BLIND))
-    deals = [unseen(evidence, seed) for seed in range(1, DEALS + 1)]
+    chosen = [choose(evidence, unseen(evidence, seed)) for seed in range(1, DEALS + 1)]
+    deals = [(one, likelihood(evidence, one, seed)) for seed, one in enumerate(chosen, 1)]
     # Photos on which proposals were right, and what was left of the same ones, are together as photos are.
-    lines = np.array([calibration(evidence, odds) for odds in deals])
-    honest = [slope * odds + offset for odds, (slope, offset) in zip(deals, lines, strict=True)]
     for which, use in (
         ("photos", ~(proposed | blind)),
         ("coco-blind", blind),
         ("photos of COCO", np.char.startswith(evidence.place, "coco")),
     ):
-        console.print(table(evidence.only(use), [odds[use] for odds in honest], which))
-    slope, offset = (float(v) for v in lines.mean(axis=0))
+        console.print(table(evidence, deals, use, which))
+    lines = [fitted(one, np.ones(one.which.size, bool)) for one in chosen]
+    weights, offset = np.mean([line[0] for line in lines], axis=0), float(np.mean([line[1] for line in lines]))
     judge = grown(evidence, np.ones(evidence.degrees.size, bool))
     data = {
         "names": judge.names,
         "start": round(judge.start, 4),
-        "slope": round(slope, 4),
+        "weights": [round(float(v), 4) for v in weights],
         "offset": round(offset, 4),
         "feature": judge.feature.tolist(),
         "threshold": [[round(v, 4) for v in row] for row in judge.threshold.tolist()],

@@ -58,10 +58,10 @@ def measure_tilt(display: NDArray[np.uint8]) -> Tilt:
     found = candidates(display)
     if not found:
         return Tilt()
-    likely = judge().probability([candidate.evidence for candidate in found])
-    best = int(likely.argmax())
+    evidence, degrees = [candidate.evidence for candidate in found], [candidate.degrees for candidate in found]
+    best, confidence = judge().choose(evidence, degrees)
     chosen = found[best]
-    confidence, by_uprights = float(likely[best]), _by_uprights(chosen)
+    by_uprights = _by_uprights(chosen)
     # Without an upright that says the same, one of many edges that meet at the side is no horizon.
     confidence *= 1 - _DOUBT * chosen.running_together * (1 - min(1.0, by_uprights / 0.3))
     # One pole may lean by itself.

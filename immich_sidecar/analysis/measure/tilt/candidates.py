@@ -10,23 +10,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_sidecar.analysis.measure.tilt.balance import balance, parts
 from immich_sidecar.analysis.measure.tilt.grid import GRID, MAX_DEGREES, STEP, peaks
-from immich_sidecar.analysis.measure.tilt.lines import CONVERGENCE, Family, best_over_convergence, families
+from immich_sidecar.analysis.measure.tilt.lines import CONVERGENCE, Family, best_over_convergence, segments
 from immich_sidecar.analysis.measure.tilt.texture import gradient_profiles, path_profiles, shrunk, spectrum_profiles
+from immich_sidecar.analysis.measure.tilt.vanishing import FOCAL, vanishing
 
 Floats = NDArray[np.float64]
 
 #: Longer edge, in pixels, of the picture in which lines are sought.
 _EDGE = 800
-#: Focal length in longer edges of the picture where nothing is known: a normal lens of a phone or compact camera.
-_FOCAL = 0.85
+#: Lines are sought in a picture half as large, too; the shortest there, as a share of its longer edge.
+_SHORTEST_COARSE = 0.03
 #: Segments nearer than this many degrees agree with a lean.
 _AGREE = 0.8
 #: How many candidates are looked at.
 _MOST = 8
 
 #: Figures of which the lead on the best of the other candidates is told, too.
-_LEADS = (
+LEADS = (
     "level_weight",
     "upright_weight",
     "support",
@@ -36,6 +38,18 @@ _LEADS = (
     "upright_gradient",
     "level_path",
     "upright_path",
+    "horizon_two",
+    "horizon_length",
+    "horizon_tied",
+    "horizon_square",
+    "horizon_here",
+    "horizon_cover",
+    "level_halves",
+    "upright_halves",
+    "coarse_level",
+    "coarse_upright",
+    "coarse_level_weight",
+    "coarse_upright_weight",
 )
 
 
@@ -83,12 +97,13 @@ class Candidate:
 def candidates(display: NDArray[np.uint8]) -> list[Candidate]:
     """All leans worth considering, the one with most support first."""
     picture = shrunk(np.asarray(cv2.cvtColor(display, cv2.COLOR_RGB2GRAY), np.uint8), _EDGE)
-    level, upright = families(picture)
+    lines = segments(picture)
+    level, upright = lines.family(upright=False), lines.family(upright=True)
     upright_votes, level_votes = upright.votes(), level.votes()
     straight_up, which = best_over_convergence(upright_votes)
     # The horizon lies off the middle where the camera looked up or down, as converging uprights tell.
     strongest = CONVERGENCE[which[int(straight_up.argmax())]] if straight_up.max() > 0 else 0.0
-    horizon_y = float(np.clip(_FOCAL**2 * strongest, -0.5, 0.5))
+    horizon_y = float(np.clip(FOCAL**2 * strongest, -0.5, 0.5))
     fan_votes = level.votes(horizon_y)
     middle = CONVERGENCE.size // 2
     aside = np.abs(CONVERGENCE) > 0.05
@@ -129,8 +144,14 @@ def candidates(display: NDArray[np.uint8]) -> list[Candidate]:
         uprights = _agreement(upright, start, convergence)
         levels = _agreement(level, start, 0.0, fixed=True)
         found.append(_candidate(start, uprights, levels, profiles, shares, running_together=together_aside))
-    context = _context(level, upright, shares)
+    context, coarse = _context(level, upright, shares), _coarse(picture)
+    meetings, halves = vanishing(lines), (parts(level), parts(upright))
     for candidate in found:
+        degrees, place, uprights = candidate.degrees, _place(candidate.degrees), candidate.upright
+        trust = min(1.0, uprights.length / 2) * min(1.0, uprights.spread / 0.5)
+        candidate.evidence.update(meetings.evidence(degrees, uprights.convergence, trust))
+        candidate.evidence.update(balance(place, degrees, *halves))
+        candidate.evidence.update({name: float(_near(profile, place)) for name, profile in coarse.items()})
         candidate.evidence.update(context)
         candidate.evidence["rival"] = max(
             (c.evidence["support"] for c in found if abs(c.degrees - candidate.degrees) > 1.0), default=0.0
@@ -154,7 +175,7 @@ def _candidate(
         degrees = (heavy * uprights.degrees + light * levels.degrees) / (heavy + light)
     if abs(degrees - start) > 1.0:
         degrees = start
-    place = int(np.clip(round((degrees + MAX_DEGREES) / STEP), 0, GRID.size - 1))
+    place = _place(degrees)
     evidence: dict[str, float] = {}
     for name, share in shares.items():
         evidence[name] = float(_near(share, place))
@@ -181,7 +202,7 @@ def compare(found: list[dict[str, float]]) -> None:
     leads = [
         {
             f"lead_{name}": one[name] - max((other[name] for other in found if other is not one), default=0.0)
-            for name in _LEADS
+            for name in LEADS
         }
         for one in found
     ]
@@ -231,6 +252,23 @@ def _share(profile: Floats) -> Floats:
     if high - low <= 1e-9:
         return np.zeros_like(profile)
     return np.clip((profile - low) / (high - low), 0.0, 1.0)
+
+
+def _coarse(picture: NDArray[np.uint8]) -> dict[str, Floats]:
+    """What the lines of a smaller picture vote for: what is fine is gone there, and what is broken is whole."""
+    small = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+    lines = segments(small, _SHORTEST_COARSE)
+    votes = {
+        "level": lines.family(upright=False).votes(tried=np.zeros(1))[0],
+        "upright": best_over_convergence(lines.family(upright=True).votes())[0],
+    }
+    logarithms = {f"coarse_{name}_weight": np.log10(profile + 1e-4) for name, profile in votes.items()}
+    return {**{f"coarse_{name}": _share(profile) for name, profile in votes.items()}, **logarithms}
+
+
+def _place(degrees: float) -> int:
+    """Index of a lean in `GRID`."""
+    return int(np.clip(round((degrees + MAX_DEGREES) / STEP), 0, GRID.size - 1))
 
 
 def _near(profile: Floats, place: int) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ Every segment votes for the leans that would explain it: as an upright of the sc
 point far above or below, the zenith), or as a level edge (parallel edges meet in one point of the horizon).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -69,12 +69,16 @@ class Family:
             sine = -convergence * ((self.y - horizon_y) * np.cos(angle) + self.x * np.sin(angle))
         return np.asarray(self.lean + np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0))))
 
-    def votes(self, horizon_y: float = 0.0) -> Floats:
-        """Weight of the segments for each convergence (rows) and each lean of `GRID` (columns)."""
+    def only(self, use: NDArray[np.bool_]) -> "Family":
+        """Some of the segments."""
+        return replace(self, lean=self.lean[use], length=self.length[use], x=self.x[use], y=self.y[use])
+
+    def votes(self, horizon_y: float = 0.0, tried: Floats = CONVERGENCE) -> Floats:
+        """Weight of the segments for each convergence that is tried (rows) and each lean of `GRID` (columns)."""
         weight = self.weight
         count = GRID.size
-        out = np.empty((CONVERGENCE.size, count))
-        for row, convergence in enumerate(CONVERGENCE):
+        out = np.empty((tried.size, count))
+        for row, convergence in enumerate(tried):
             place = (self.implied(float(convergence), horizon_y) + MAX_DEGREES) / STEP
             index = np.round(place).astype(np.int64)
             inside = (index >= 0) & (index < count)
@@ -82,8 +86,35 @@ class Family:
         return smoothed(out, _SPREAD / STEP)
 
 
-def families(grey: NDArray[np.uint8]) -> tuple[Family, Family]:
-    """Level and upright segments, by LSD (Grompone von Gioi et al. 2012)."""
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Straight segments of any direction, longest first; one entry each."""
+
+    #: Middle, from the centre of the picture, in longer edges; x to the right, y downwards.
+    x: Floats
+    y: Floats
+    #: Unit vector along the segment.
+    dx: Floats
+    dy: Floats
+    #: Length in longer edges of the picture.
+    length: Floats
+    #: Half of the picture's width and height, in longer edges.
+    half: tuple[float, float]
+
+    def family(self, *, upright: bool, reach: float = _REACH) -> Family:
+        """Those that may be uprights, or those that may be level: which lean by no more than `reach` degrees."""
+        # A counterclockwise turn of the scene: rightwards lines rise, upwards lines lean to the left.
+        if upright:
+            lean = np.degrees(np.arctan2(self.dx * np.sign(self.dy + 1e-12), np.abs(self.dy)))
+        else:
+            lean = np.degrees(np.arctan2(-self.dy * np.sign(self.dx + 1e-12), np.abs(self.dx)))
+        near = np.abs(lean) <= reach
+        across, along = self.half if upright else self.half[::-1]
+        return Family(lean[near], self.length[near], self.x[near], self.y[near], across, along, upright)
+
+
+def segments(grey: NDArray[np.uint8], shortest: float = _SHORTEST) -> Segments:
+    """Straight segments, by LSD (Grompone von Gioi et al. 2012), no shorter than a share of the longer edge."""
     height, width = grey.shape
     edge = float(max(height, width))
     found = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(grey)[0]
@@ -92,26 +123,20 @@ def families(grey: NDArray[np.uint8]) -> tuple[Family, Family]:
     length = np.hypot(x2 - x1, y2 - y1)
     middle_x, middle_y = (x1 + x2) / 2, (y1 + y2) / 2
     good = (
-        (length > _SHORTEST * edge)
+        (length > shortest * edge)
         & (np.abs(middle_x / width - 0.5) < 0.5 - _BORDER)
         & (np.abs(middle_y / height - 0.5) < 0.5 - _BORDER)
     )
     order = np.flatnonzero(good)
     order = order[np.argsort(-length[order], kind="stable")][:_MOST]
-    x1, y1, x2, y2 = lines[order].T
-    length, middle_x, middle_y = length[order] / edge, middle_x[order], middle_y[order]
-    # A counterclockwise turn of the scene: rightwards lines rise, upwards lines lean to the left.
-    level = np.degrees(np.arctan2(-(y2 - y1) * np.sign(x2 - x1 + 1e-9), np.abs(x2 - x1)))
-    upright = np.degrees(np.arctan2((x2 - x1) * np.sign(y2 - y1 + 1e-9), np.abs(y2 - y1)))
-    x, y = (middle_x - width / 2) / edge, (middle_y - height / 2) / edge
-    half = width / edge / 2, height / edge / 2
-
-    def family(lean: Floats, *, is_upright: bool) -> Family:
-        near = np.abs(lean) <= _REACH
-        across, along = half if is_upright else half[::-1]
-        return Family(lean[near], length[near], x[near], y[near], across, along, is_upright)
-
-    return family(level, is_upright=False), family(upright, is_upright=True)
+    return Segments(
+        x=(middle_x[order] - width / 2) / edge,
+        y=(middle_y[order] - height / 2) / edge,
+        dx=(x2 - x1)[order] / length[order],
+        dy=(y2 - y1)[order] / length[order],
+        length=length[order] / edge,
+        half=(width / edge / 2, height / edge / 2),
+    )
 
 
 def best_over_convergence(votes: Floats) -> tuple[Floats, NDArray[np.int64]]:
