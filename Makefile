@@ -30,7 +30,7 @@ PYTEST_ARGS ?=
 TEST_JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 8 ] && echo $$((n + 1)) || echo 8)
 
 # The engine's inner loops are compiled once and kept, so that nobody's first photo waits for it.
-COMPILE := $(BIN)/python -c 'from immich_sidecar.develop.engine import warm; warm()'
+COMPILE := $(BIN)/python -c 'from immich_sidecar.pipeline.tasks import warm_up; warm_up()'
 
 .PHONY: run setup ai ai-apart test test-crash test-day lint client format bench screenshots system clean
 

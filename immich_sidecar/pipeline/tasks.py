@@ -77,16 +77,15 @@ class Rendered:
 def warm_up() -> None:
     """Import what the tasks need and let the kernels compile, or load from their cache."""
     import cv2
-    import numpy as np
 
     from immich_sidecar.advise import adviser  # noqa: F401  imported for its side effect: being loaded
     from immich_sidecar.analysis import analysis  # noqa: F401
-    from immich_sidecar.analysis.measure.tilt.paths import sums_along
+    from immich_sidecar.analysis.measure import tilt
     from immich_sidecar.develop import engine, preview  # noqa: F401
 
     cv2.setNumThreads(1)
     engine.warm()
-    sums_along(np.zeros((8, 8), np.float32), np.zeros(1))
+    tilt.warm()
 
 
 def analyse_file(original: str, thumbnail: str, preview: str, on_progress: Progress | None = None) -> Analysed:

@@ -50,7 +50,7 @@ def files(tmp_path_factory) -> list[Path]:
     import cv2
 
     folder = tmp_path_factory.mktemp("warm")
-    picture = make.scene(96, 64)
+    picture = make.scene(192, 128)
     deep = folder / "deep.tiff"
     cv2.imwrite(str(deep), picture.astype(np.uint16) * 257)
     return [make.write_jpeg(folder / "a.jpg", picture), deep, make.write_dng(folder / "a.dng", picture)]

@@ -15,9 +15,12 @@ from pydantic import BaseModel, ConfigDict
 
 from immich_sidecar.analysis.measure.tilt.candidates import Agreement, Candidate, candidates
 from immich_sidecar.analysis.measure.tilt.grid import MAX_DEGREES
+from immich_sidecar.analysis.measure.tilt.histograms import meetings_at_points, meetings_on_horizon
 from immich_sidecar.analysis.measure.tilt.judge import judge
+from immich_sidecar.analysis.measure.tilt.paths import sums_along
+from immich_sidecar.analysis.measure.tilt.vanishing import FOCAL
 
-__all__ = ["MAX_DEGREES", "Tilt", "measure_tilt"]
+__all__ = ["MAX_DEGREES", "Tilt", "measure_tilt", "warm"]
 
 #: Shorter edge, in pixels, below which a picture shows no direction.
 _SMALLEST = 96
@@ -74,6 +77,14 @@ def measure_tilt(display: NDArray[np.uint8]) -> Tilt:
         convergence=round(chosen.upright.convergence, 4),
         convergence_confidence=round(_many(chosen.upright) * confidence, 3),
     )
+
+
+def warm() -> None:
+    """Compile (or load) the inner loops, so that no photo waits for them."""
+    lines = np.ones((5, 1))
+    meetings_on_horizon(lines, 0.0, np.zeros(1), focal=FOCAL, deviation=0.1)
+    meetings_at_points(lines, np.zeros(1), np.zeros(1), deviation=0.1)
+    sums_along(np.zeros((8, 8), np.float32), np.zeros(1))
 
 
 def _by_uprights(candidate: Candidate) -> float:
