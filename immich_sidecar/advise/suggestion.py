@@ -44,3 +44,8 @@ class Advice(BaseModel):
 def ramp(value: float, low: float, high: float) -> float:
     """0 up to `low`, 1 from `high` on, a line between; turned round where `high` is the smaller."""
     return min(1.0, max(0.0, (value - low) / (high - low)))
+
+
+def odds(probability: float, times: float) -> float:
+    """The probability whose odds are so many times as high."""
+    return probability * times / (1 - probability + probability * times)

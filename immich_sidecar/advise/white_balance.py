@@ -1,8 +1,8 @@
 """Colour casts: what the estimator of light tells, where it may be sure.
 
 Cameras remove casts themselves, and the warmth or coolness that they leave is mostly the hour's. So a step needs more
-than a colour: the estimator's confidence counts good photos as seven in ten, and evening, lamps and night are left as
-they were meant, whatever it says.
+than a colour: the estimator's confidence counts good photos as nearly three in four, and evening, lamps and night are
+left as they were meant, unless the picture tells nearly exactly what was done to it.
 """
 
 import math
@@ -24,9 +24,14 @@ _NO_COLOURS = 0.12
 #: Stops by which the light parts of a picture are warmer than what lies over everything, from which on that is taken
 #: for the scene's own light, and wholly; and the least part of a magenta that is warm in the pink of a sky.
 _GLOW, _PINK = (0.8, 1.25), 0.3
-#: A green that is so many times as much as its warmth or coolness. No hour of the day is that, and no toning; and by
-#: how much it is surer than the estimator thinks: hardly a good photo is taken for green.
-_GREEN, _GREEN_SURER = 1.5, 1.3
+#: Mean saturation from which on, and to which, hardly anything in a picture is pale; a warm cast makes more of it by
+#: itself, as it takes from blue, of which there is least.
+_NOT_PALE, _NOT_PALE_IF_WARM = (0.75, 0.85), (0.85, 0.95)
+#: Deviation of the colour of the light, in stops, up to which it is known whatever the scene is like, and from which on
+#: the scene explains it.
+_KNOWN = (0.12, 0.15)
+#: A green that is so many times as much as its warmth or coolness. No hour of the day is that, and no toning.
+_GREEN = 1.5
 
 
 def suggest(analysis: Analysis) -> Suggestion | None:
@@ -35,16 +40,14 @@ def suggest(analysis: Analysis) -> Suggestion | None:
     if light is None:
         return None
     red, blue = light.colour
-    size = math.hypot(red, blue)
-    # Along the line of daylights (warm is positive) and across it (magenta is positive).
-    warm, magenta = (red - blue) / math.sqrt(2), (red + blue) / math.sqrt(2)
-    if not LEAST <= size <= _MOST or (light.variety < _NO_COLOURS and not _is_green(warm, magenta)):
+    warm, magenta = _directions(light)
+    green = is_green(light)
+    if not LEAST <= math.hypot(red, blue) <= _MOST or (light.variety < _NO_COLOURS and not green):
         # Without colours it is black and white, and a toning of that, brown or blue, is a choice.
         return None
-    if _is_green(warm, magenta):
-        sure = _GREEN_SURER * light.colour_confidence
-    else:
-        sure = light.colour_confidence * _as_meant(analysis.exposure, light, warm, magenta)
+    sure = light.colour_confidence
+    if not green:
+        sure *= _as_meant(analysis.exposure, light, warm, magenta)
     if sure < _WORTH_OFFERING:
         return None
     is_across = abs(magenta) > abs(warm)
@@ -67,18 +70,27 @@ def gains(red: float, blue: float) -> tuple[float, float, float]:
 
 def _as_meant(exposure: Exposure, light: Light, warm: float, magenta: float) -> float:
     """What remains of the confidence where light of that kind is usual: 1 where it is not."""
-    # Night, a stage: most of the frame is dark against its brightest parts.
-    kept = ramp(exposure.darkness, 0.6, 0.4)
     # Where hardly anything is pale, the scene itself may be of one colour: a lit screen, a stage, a painted wall.
-    kept *= 1 - 0.4 * ramp(exposure.saturation, 0.75, 0.85)
+    kept = 1 - 0.4 * ramp(exposure.saturation, *(_NOT_PALE_IF_WARM if warm > abs(magenta) else _NOT_PALE))
     if warm > abs(magenta):
         # A low sun, lamps, candles: the brightest parts are deep yellow to red.
         kept *= 1 - 0.7 * ramp(exposure.warmth, 0.75, 0.95)
     if warm > _PINK * abs(magenta):
         # An evening sky, a low sun on sand: yellow to pink where it is light, not over everything.
         kept *= 1 - 0.7 * ramp(light.glow, *_GLOW)
-    return kept
+    # What was cut off before the light was changed tells by how much, and no scene does that.
+    kept = 1 - (1 - kept) * ramp(math.hypot(*light.colour_deviation), *_KNOWN)
+    # Night, a stage: most of the frame is dark against its brightest parts.
+    return kept * ramp(exposure.darkness, 0.6, 0.4)
 
 
-def _is_green(warm: float, magenta: float) -> bool:
+def is_green(light: Light) -> bool:
+    """Whether the light that was told is green, rather than warm, cool or magenta."""
+    warm, magenta = _directions(light)
     return -magenta > _GREEN * abs(warm)
+
+
+def _directions(light: Light) -> tuple[float, float]:
+    """Stops along the line of daylights (warm is positive) and across it (magenta is positive)."""
+    red, blue = light.colour
+    return (red - blue) / math.sqrt(2), (red + blue) / math.sqrt(2)

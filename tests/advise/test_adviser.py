@@ -148,7 +148,8 @@ def test_warmth_is_left_to_a_picture_that_is_warm_where_it_is_light(
     path = write_jpeg(tmp_path / "cast.jpg", degraded(grey_street(), cast=cast), exif=full_exif())
     analysis = analyse(path)
     assert analysis.light is not None
-    evening = analysis.model_copy(update={"light": analysis.light.model_copy(update={"glow": 1.5})})
+    told = {"glow": 1.5, "colour_deviation": (0.25, 0.25)}
+    evening = analysis.model_copy(update={"light": analysis.light.model_copy(update=told)})
 
     assert "white_balance" in applied(advise(analysis))
     assert "white_balance" not in applied(advise(evening))
@@ -158,7 +159,7 @@ def test_sand_in_a_low_sun_stays_sand_and_plain_magenta_goes(tmp_path: Path) -> 
     path = write_jpeg(tmp_path / "cast.jpg", degraded(grey_street(), cast=(1.25, 0.95, 1.25)), exif=full_exif())
     analysis = analyse(path)
     assert analysis.light is not None
-    told = {"colour": (0.46, -0.69), "glow": 1.1, "colour_confidence": 0.81}
+    told = {"colour": (0.46, -0.69), "colour_deviation": (0.25, 0.25), "glow": 1.1, "colour_confidence": 0.81}
     sand = analysis.model_copy(update={"light": analysis.light.model_copy(update=told)})
     lit = analysis.model_copy(update={"light": analysis.light.model_copy(update={"glow": 1.5})})
 

@@ -22,6 +22,8 @@ def analysis(
     saturation: float = 0.3,
     headroom: float = 1.2,
     warmth: float = 0.0,
+    glow: float = 0.0,
+    deviation: float = 0.25,
 ) -> Analysis:
     """A picture of which nothing but its light is known."""
     exposure = Exposure(
@@ -37,8 +39,9 @@ def analysis(
     )
     light = Light(
         colour=colour,
-        colour_deviation=(0.1, 0.1),
+        colour_deviation=(deviation / 2**0.5, deviation / 2**0.5),
         variety=variety,
+        glow=glow,
         ev=ev,
         ev_deviation=0.1,
         colour_confidence=sure,
@@ -52,27 +55,44 @@ def balance(**what: object) -> float:
     return 0.0 if step is None else step.confidence
 
 
-@pytest.mark.parametrize("scene", [{"darkness": 0.55}, {"saturation": 0.86}, {"variety": 0.05}])
+@pytest.mark.parametrize("scene", [{"darkness": 0.55}, {"saturation": 0.96}, {"variety": 0.05}])
 def test_no_scene_is_meant_green_all_over(scene: dict[str, float]) -> None:
-    assert balance(colour=GREEN, **scene) > 0.9
+    assert balance(colour=GREEN, **scene) == pytest.approx(0.9)
     for meant in (SEPIA, CYANOTYPE, MAGENTA):
         assert balance(colour=meant, **scene) < APPLY_AT
 
 
 def test_a_green_that_is_half_cool_counts_as_cool() -> None:
     assert balance(colour=(-0.6, -0.1), variety=0.05) == 0.0
-    assert balance(colour=(-0.6, -0.3), variety=0.05) > 0.9
+    assert balance(colour=(-0.6, -0.3), variety=0.05) == pytest.approx(0.9)
 
 
-def test_green_has_to_be_less_sure_than_other_colours_but_not_unsure() -> None:
-    assert balance(colour=GREEN, sure=0.5) >= APPLY_AT
-    assert balance(colour=GREEN, sure=0.4) < APPLY_AT
-    for other in (SEPIA, CYANOTYPE, MAGENTA):
-        assert balance(colour=other, sure=0.5) == pytest.approx(0.5)
+@pytest.mark.parametrize("colour", [SEPIA, CYANOTYPE, GREEN, MAGENTA])
+def test_a_cast_is_as_sure_as_the_estimator_where_nothing_explains_it(colour: tuple[float, float]) -> None:
+    assert balance(colour=colour, sure=0.55) == pytest.approx(0.55)
 
 
-def light(ev: float, sure: float, darkness: float = 0.0) -> float:
-    (step,) = tone.suggest(analysis(ev=-ev, sure=sure, darkness=darkness)) or [None]
+def test_a_scene_explains_no_cast_that_is_known_exactly() -> None:
+    for scene in ({"warmth": 0.95}, {"glow": 1.5}, {"saturation": 0.96}):
+        doubted, half, known = (
+            balance(colour=SEPIA, sure=0.8, deviation=deviation, **scene)  # type: ignore[arg-type]
+            for deviation in (0.15, 0.135, 0.1)
+        )
+        assert doubted < APPLY_AT
+        assert doubted < half < known
+        assert known == pytest.approx(0.8)
+    # Night is another thing: what is dark shows no cast.
+    assert balance(colour=SEPIA, sure=0.8, deviation=0.1, darkness=0.6) == 0.0
+
+
+def test_a_warm_cast_saturates_by_itself() -> None:
+    assert balance(colour=SEPIA, sure=0.7, saturation=0.84) >= APPLY_AT
+    assert balance(colour=CYANOTYPE, sure=0.7, saturation=0.84) < APPLY_AT
+    assert balance(colour=SEPIA, sure=0.7, saturation=0.95) < APPLY_AT
+
+
+def light(ev: float, sure: float, darkness: float = 0.0, colour: tuple[float, float] = (0.0, 0.0)) -> float:
+    (step,) = tone.suggest(analysis(ev=-ev, sure=sure, darkness=darkness, colour=colour)) or [None]
     return 0.0 if step is None else step.confidence
 
 
@@ -80,6 +100,15 @@ def test_a_little_more_light_has_to_be_surer_than_more() -> None:
     assert light(0.55, 0.76) < APPLY_AT
     assert light(0.55, 0.76) < light(0.65, 0.76) < light(0.8, 0.76)
     assert light(0.95, 0.65) == pytest.approx(0.65)
+
+
+def test_light_is_missed_sooner_where_a_green_tells_that_the_picture_was_spoilt() -> None:
+    assert light(0.5, 0.65, colour=GREEN) >= APPLY_AT
+    for other in ((0.0, 0.0), SEPIA, CYANOTYPE, MAGENTA):
+        assert light(0.5, 0.65, colour=other) < APPLY_AT
+    # A green that is offered only tells nothing, and night stays night.
+    assert light(0.5, 0.55, colour=GREEN) < APPLY_AT
+    assert light(0.5, 0.65, colour=GREEN, darkness=0.7) < APPLY_AT
 
 
 @pytest.mark.parametrize(("told", "given"), [(1.0, 1.1), (1.3, 1.25), (0.7, 0.7), (1.8, 1.2)])

@@ -23,7 +23,7 @@ Array = NDArray[np.float32]
 
 #: Share that pictures which need no step have in the calibration, for colour and for brightness; and how much the
 #: coefficients are drawn towards 0.
-CLEAN_SHARES, PENALTIES = (0.7, 0.65), (100.0, 3.0)
+CLEAN_SHARES, PENALTIES = (0.747, 0.6), (100.0, 3.0)
 BINS = (0.0, 0.4, 0.6, 0.75, 0.9, 1.01)
 #: Pictures that are compared at a time.
 _BATCH = 256

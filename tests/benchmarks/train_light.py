@@ -8,9 +8,10 @@ only judge.
 
 Every photo is shrunk, cropped, given a random light and exposure in linear light, clipped, and saved as JPEG. Two
 small ensembles of networks learn to tell from `light_features` what was done: one the colour, one the brightness, as a
-correction of a linear estimate. They learn a mean and a deviation (Seitzer et al. 2022, beta 0.5). Figures are from
-photos that the networks had not seen: five folds by photo. From the same predictions comes the calibration: a logistic
-curve each for the probability that a step brings the picture nearer to the truth.
+correction of a linear estimate. They learn a mean and a deviation (Seitzer et al. 2022, beta 0.5), and how far to
+believe the formula that tells both from the levels at which channels were cut off. Figures are from photos that the
+networks had not seen: five folds by photo. From the same predictions comes the calibration: a logistic curve each for
+the probability that a step brings the picture nearer to the truth.
 """
 
 import sys
@@ -41,17 +42,24 @@ Array = NDArray[np.float32]
 _LEVELS = linear_from_display(np.arange(256, dtype=np.uint8))
 #: Longer edge of a photo when it is spoilt, and edge of the pictures that steps are tried on.
 EDGE, TRIED = 512, 40
-#: Random samples of each photo, of those that only judge, and samples that nothing is done to; folds; networks.
-RANDOM, JUDGING, CLEAN, FOLDS, NETWORKS = 10, 10, 2, 5, 5
+#: Random samples of each photo and samples that nothing is done to; the same of artful ones; folds; networks.
+RANDOM, CLEAN, ARTFUL_RANDOM, ARTFUL_CLEAN, FOLDS, NETWORKS = 19, 3, 12, 2, 5, 6
+#: Share of samples whose damage is one of a few plain ones: too dark, warm, cool, green, magenta.
+PLAIN = 0.3
+#: log2 factors of red, green and blue of the casts among those.
+PLAIN_CASTS = ((0.38, 0.0, -0.51), (-0.41, 0.0, 0.43), (-0.4, 0.0, -0.4), (0.32, -0.07, 0.32))
 #: Hidden units of a layer, and part of the features that is hidden while networks learn.
 HIDDEN, DROPPED = 128, 0.1
+#: How far networks believe the formula before they have learnt anything (log odds).
+BELIEF = -1.0
 #: Sources of pictures that were chosen or edited for their mood: learnt from, but no measure of what is usual.
 ARTFUL = (
     *("bolts", "budgie", "codec", "commons", "elementary", "hawaii", "hugo", "mate", "pexels", "plasma", "popos"),
     *("ubuntu", "unsplash"),
 )
-#: How much such a picture counts beside others.
-ARTFUL_WEIGHT = 0.3
+#: How much such a picture counts beside others, and one that nothing was done to. That such pictures are many more than
+#: that is asked of the confidence, lest every answer be drawn towards nothing.
+ARTFUL_WEIGHT, CLEAN_WEIGHT = 0.3, 1.2
 #: Part of a file's name that says: no photo of the world, or one whose colours are an artist's alone.
 NOT_PHOTOS = (
     *("valley-midnight", "waves-midnight", "abstract-spiral", "saturnian", "spacex-81773", "tony-webster"),
@@ -95,8 +103,20 @@ def photos(folder: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
             continue
 
 
+def plain_damage(random: np.random.Generator) -> Array:
+    """log2 factors of red, green and blue: less light, or a cast of one of four kinds, of which green is often dark."""
+    kind, size, apart = int(random.integers(0, 5)), random.uniform(0.55, 1.3), random.normal(0, 0.05, 3)
+    if kind == 0:
+        return np.full(3, random.uniform(-2.0, -0.7), np.float32)
+    is_green = kind == 3
+    ev = random.uniform(-1.5, 0) if is_green or random.random() < 0.3 else 0.0
+    return np.asarray(np.array(PLAIN_CASTS[kind - 1]) * size + apart + ev, np.float32)
+
+
 def random_damage(random: np.random.Generator) -> Array:
     """log2 factors of red, green and blue: a light, perhaps, and an exposure, perhaps."""
+    if random.random() < PLAIN:
+        return plain_damage(random)
     kind, factors = random.random(), np.zeros(3)
     if 0.35 <= kind < 0.6:
         # Along the Planckian locus, in mired away from 6500 K.
@@ -134,10 +154,11 @@ def make_samples(folder: Path) -> Samples:
     columns: NDArray[np.bool_] | None = None
     for name, truth in photos(folder):
         random, unseen = np.random.default_rng(zlib.crc32(name.encode())), name.startswith("unseen")
-        for i in range(CLEAN + (JUDGING if unseen else RANDOM)):
+        clean, spoilt_ones = (ARTFUL_CLEAN, ARTFUL_RANDOM) if name.startswith(ARTFUL) else (CLEAN, RANDOM)
+        for i in range(clean + spoilt_ones):
             picture = truth if i == 0 or random.random() < 0.4 else _cropped(truth, random)
-            damage = np.zeros(3, np.float32) if i < CLEAN else random_damage(random)
-            spoilt = _spoilt(picture, damage, random, plain=i < CLEAN)
+            damage = np.zeros(3, np.float32) if i < clean else random_damage(random)
+            spoilt = _spoilt(picture, damage, random, plain=i < clean)
             features = light_features(np.take(_LEVELS, spoilt))
             if columns is None:
                 columns = np.concatenate([np.full(len(v), n in BRIGHTNESS) for n, v in features.items()])
@@ -179,14 +200,18 @@ def targets(damage: Array) -> Array:
     return np.stack([damage[:, 0] - damage[:, 1], damage[:, 2] - damage[:, 1], ev], axis=1).astype(np.float32)
 
 
-def train_network(x: Array, y: Array, weight: Array, *, seed: int) -> list[Array]:
-    """One network of two hidden layers (tanh), by Adam with decoupled decay; it tells means and log deviations."""
+def train_network(x: Array, y: Array, level: Array, weight: Array, *, seed: int) -> list[Array]:
+    """One network of two hidden layers (tanh), by Adam with decoupled decay.
+
+    It tells means, log deviations and how far to believe `level`, the answers of the formula (`light.level_answer`).
+    """
     random = np.random.default_rng(seed)
     count, width, out = x.shape[0], x.shape[1], y.shape[1]
-    sizes = ((width, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2 * out))
+    sizes = ((width, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 3 * out))
     p: list[Any] = []
     for i, (a, b) in enumerate(sizes):
         p += [random.normal(0, (0.3 if i == 2 else 1.0) / np.sqrt(a), (a, b)).astype(np.float32), np.zeros(b, "f4")]
+    p[5][2 * out :] = BELIEF
     first, second = [0 * q for q in p], [0 * q for q in p]
     epochs, batch, rate, decay = 60, 256, 4e-3, 0.1
     steps, step = epochs * (count // batch), 0
@@ -199,10 +224,12 @@ def train_network(x: Array, y: Array, weight: Array, *, seed: int) -> list[Array
             h1 = np.tanh(seen @ p[0] + p[1])
             h2 = np.tanh(h1 @ p[2] + p[3])
             z = h2 @ p[4] + p[5]
-            mean, log_dev = z[:, :out], np.clip(z[:, out:], -4, 2)
-            off, precision, beta = mean - y[at], np.exp(-2 * log_dev), np.exp(log_dev)
-            w = weight[at, None] / batch
-            g = np.concatenate([off * precision * beta * w, (1 - off * off * precision) * beta * w], axis=1)
+            told, log_dev, belief = z[:, :out], np.clip(z[:, out : 2 * out], -4, 2), 1 / (1 + np.exp(-z[:, 2 * out :]))
+            apart = level[at] - told
+            off, precision, beta = told + belief * apart - y[at], np.exp(-2 * log_dev), np.exp(log_dev)
+            w = weight[at, None] * beta / batch
+            g_mean, g_dev = off * precision * w, (1 - off * off * precision) * w
+            g = np.concatenate([g_mean * (1 - belief), g_dev, g_mean * apart * belief * (1 - belief)], axis=1)
             g2 = g @ p[4].T * (1 - h2 * h2)
             g1 = g2 @ p[2].T * (1 - h1 * h1)
             gradients = (seen.T @ g1, g1.sum(0), h1.T @ g2, g2.sum(0), h2.T @ g, g.sum(0))
@@ -222,14 +249,17 @@ def train(samples: Samples, rows: NDArray[np.bool_], *, seed: int) -> light.Weig
     """Both ensembles from some of the samples."""
     y = targets(samples.damage)
     clean = np.abs(samples.damage).max(axis=1) < 1e-6
-    weight = (np.where(clean, 2.5, 1.0) * np.where(samples.artful, ARTFUL_WEIGHT, 1.0)).astype(np.float32)
+    weight = (np.where(clean, CLEAN_WEIGHT, 1.0) * np.where(samples.artful, ARTFUL_WEIGHT, 1.0)).astype(np.float32)
     mean, deviation = samples.features[rows].mean(axis=0), samples.features[rows].std(axis=0) + 1e-3
-    x = light.standardised(samples.features, mean, deviation)
-    networks = range(NETWORKS)
-    colour = [train_network(x[rows], y[rows, :2], weight[rows], seed=seed + i) for i in networks]
+    x, level = light.standardised(samples.features, mean, deviation), light.level_answer(samples.features)
+    colour = [
+        train_network(x[rows], y[rows, :2], level[rows, :2], weight[rows], seed=seed + i) for i in range(NETWORKS)
+    ]
     linear, seen = _linear(x[:, samples.brightness], y[:, 2:], weight, rows)
-    rest = y[:, 2:] - seen[:, -1:] / 2
-    bright = [train_network(seen[rows], rest[rows], weight[rows], seed=seed + 50 + i) for i in networks]
+    rest, level = y[:, 2:] - seen[:, -1:] / 2, level[:, 2:] - seen[:, -1:] / 2
+    bright = [
+        train_network(seen[rows], rest[rows], level[rows], weight[rows], seed=seed + 50 + i) for i in range(NETWORKS)
+    ]
     return light.Weights(
         mean=mean.astype(np.float32),
         deviation=deviation.astype(np.float32),

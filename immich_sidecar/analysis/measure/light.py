@@ -3,6 +3,9 @@
 Two small ensembles of networks answer, trained on photos that were spoilt by known amounts
 (`tests/benchmarks/train_light.py`; `docs/judgement.md` has the photos, the figures and the limits). An ensemble says
 how sure it is: each network tells a deviation, and networks that disagree tell another.
+
+Where each channel was cut off, the level that it does not pass tells the light by a formula (`level_answer`), and to a
+hundredth of a stop. So a network tells a third thing, how far to believe the formula, and that is what it answers.
 """
 
 from functools import lru_cache
@@ -13,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from immich_sidecar.analysis.measure.light_features import light_features, vector
+from immich_sidecar.analysis.measure.exposure import LUMINANCE
+from immich_sidecar.analysis.measure.light_features import FLOOR, TOPS, light_features, vector
 
 Array = NDArray[np.float32]
 
@@ -23,6 +27,8 @@ WEIGHTS = Path(__file__).with_name("light.npz")
 _MOST_DEVIATIONS = 4.0
 #: By so much more lights may be warmer than shadows: the sun is, beside the shade of a blue sky.
 _USUAL_GLOW = 0.1
+#: Linear light below which a channel's level is taken for this.
+_DARKEST_TOP = 1e-4
 #: Deviations from nothing beyond which it makes no difference how many they are.
 _FAR = 6.0
 
@@ -114,13 +120,20 @@ def standardised(features: Array, mean: Array, deviation: Array) -> Array:
 
 def predict(weights: Weights, features: Array) -> tuple[Array, Array]:
     """Means and deviations of (log2 red/green, log2 blue/green, EV), one row for each row of features."""
-    x = standardised(features, weights.mean, weights.deviation)
-    colour, colour_deviation = _ensemble(weights.colour, x)
+    x, level = standardised(features, weights.mean, weights.deviation), level_answer(features)
+    colour, colour_deviation = _ensemble(weights.colour, x, level[:, :2])
     bright = x[:, weights.brightness]
     linear = bright @ weights.linear[:-1, None] + weights.linear[-1]
-    ev, ev_deviation = _ensemble(weights.ev, np.concatenate([bright, 2 * linear], axis=1))
+    ev, ev_deviation = _ensemble(weights.ev, np.concatenate([bright, 2 * linear], axis=1), level[:, 2:] - linear)
     mean = np.concatenate([colour, ev + linear], axis=1)
     return mean, np.concatenate([colour_deviation, ev_deviation], axis=1)
+
+
+def level_answer(features: Array) -> Array:
+    """(log2 red/green, log2 blue/green, EV) if the level that each channel does not pass was white once."""
+    tops = np.log2(np.maximum(np.exp2(features[:, TOPS]) - FLOOR, _DARKEST_TOP))
+    ev = np.log2(np.exp2(tops) @ LUMINANCE)
+    return np.stack([tops[:, 0] - tops[:, 1], tops[:, 2] - tops[:, 1], ev], axis=1).astype(np.float32)
 
 
 def confidence_terms(x: Array, mean: Array, deviation: Array) -> tuple[Array, Array]:
@@ -186,12 +199,11 @@ def _weights() -> Weights:
         )
 
 
-def _ensemble(layers: tuple[Array, ...], x: Array) -> tuple[Array, Array]:
-    """Mean and deviation of what the networks say."""
+def _ensemble(layers: tuple[Array, ...], x: Array, level: Array) -> tuple[Array, Array]:
+    """Mean and deviation of what the networks say; `level` is the answer of the formula, of each thing asked for."""
     values: Array = np.broadcast_to(x, (len(layers[0]), *x.shape))
     for matrix, constant in zip(layers[0:4:2], layers[1:4:2], strict=True):
         values = np.tanh(values @ matrix + constant[:, None])
-    values = values @ layers[4] + layers[5][:, None]
-    half = values.shape[2] // 2
-    mean, variance = values[..., :half], np.exp(2 * np.clip(values[..., half:], -4, 2))
+    told, unsure, belief = np.split(values @ layers[4] + layers[5][:, None], 3, axis=2)
+    mean, variance = told + _logistic(belief) * (level - told), np.exp(2 * np.clip(unsure, -4, 2))
     return mean.mean(axis=0), np.sqrt(variance.mean(axis=0) + mean.var(axis=0))

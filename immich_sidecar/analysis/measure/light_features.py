@@ -21,7 +21,7 @@ Colour = NDArray[np.float64]
 #: Longer edge, in pixels, of the picture that is looked at.
 EDGE = 256
 #: Added to light before its logarithm is taken, so that black stays finite.
-_FLOOR = 2e-3
+FLOOR = 2e-3
 #: From here on a channel counts as clipped.
 _CLIPPED = 0.95
 #: Width of a bin, in stops, and the lowest one of the histogram in which burnt-out parts show as a peak.
@@ -33,6 +33,9 @@ _PERCENTS = (1, 5, 25, 50, 75, 95, 99, 99.7, 99.95)
 _BELOW_TOP = (90, 95, 98, 99.5, 99.9)
 #: Stops below the top of a channel within which a pixel counts as level with it.
 _LEVEL = 0.08
+
+#: Where in all features one after another the tops of the three channels lie, in stops with `FLOOR` added to the light.
+TOPS = slice(-25, -22)
 
 #: Groups of features that describe brightness; the others describe places and spreads of colours.
 BRIGHTNESS = (
@@ -126,7 +129,7 @@ def vector(features: dict[str, Colour], groups: Iterable[str] | None = None) -> 
 
 
 def _stops(light: NDArray[np.floating]) -> Colour:
-    return np.log2(np.asarray(light, np.float64) + _FLOOR)
+    return np.log2(np.asarray(light, np.float64) + FLOOR)
 
 
 def _shares(masks: Iterable[NDArray[np.bool_]]) -> Colour:
@@ -217,10 +220,11 @@ def _ceilings(pixels: Linear, top: Colour, below: Colour) -> Colour:
     What was cut off in a channel keeps one level when light is changed later, and so tells by how much it was, for each
     channel apart; a picture in which nothing was cut off has no such level.
     """
-    near = pixels > (np.exp2(top - _LEVEL) - _FLOOR).astype(np.float32)
+    near = pixels > (np.exp2(top - _LEVEL) - FLOOR).astype(np.float32)
     red, green, blue = near.T
     together = [(red & green & blue).mean(), (red & green).mean(), (green & blue).mean(), (red & blue).mean()]
     level = np.log2(np.array([*together, *near.mean(axis=0)]) + 2e-4)
+    # The last of all features: see `TOPS`.
     return np.concatenate([[top[0] - top[1], top[2] - top[1]], top, np.log2(top - below + 0.01).ravel(), level])
 
 
