@@ -18,7 +18,7 @@ _SHARP, _BLURRED = 0.026, 0.06
 #: Below this weight such a segment is not counted at all.
 _LEAST = 0.15
 #: Segments whose middle is nearer to a point, in longer edges, say nothing of whether they point at it.
-_NEAR = 0.06
+NEAR = 0.06
 
 
 def meetings_on_horizon(
@@ -110,7 +110,7 @@ def _add_pointing(lines: Any, across: Any, down: Any, deviation: float, out: Any
             for i in range(x.shape[0]):
                 to_x, to_y = across[column] - x[i], down[row] - y[i]
                 far = math.sqrt(to_x * to_x + to_y * to_y)
-                if far < _NEAR:
+                if far < NEAR:
                     continue
                 miss = (to_x * dy[i] - to_y * dx[i]) / far / deviation
                 if -1.0 < miss < 1.0:

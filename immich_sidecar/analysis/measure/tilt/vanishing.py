@@ -9,12 +9,13 @@ told, too, how many of those that agree with a lean point at where most edges of
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_sidecar.analysis.measure.tilt.histograms import STEPS, meetings_at_points, meetings_on_horizon
-from immich_sidecar.analysis.measure.tilt.lines import Segments
+from immich_sidecar.analysis.measure.tilt.histograms import NEAR, STEPS, meetings_at_points, meetings_on_horizon
+from immich_sidecar.analysis.measure.tilt.lines import Family, Segments
 
 Floats = NDArray[np.float64]
 
@@ -52,6 +53,25 @@ class Vanishing:
     y: float
     share: float
 
+    @cached_property
+    def _steep(self) -> Family:
+        """All segments, as uprights."""
+        return self.segments.family(upright=True, reach=90.0)
+
+    @cached_property
+    def _flat(self) -> Family:
+        """All segments, as level edges."""
+        return self.segments.family(upright=False, reach=90.0)
+
+    @cached_property
+    def _pointing(self) -> NDArray[np.bool_]:
+        """Which segments point at the point, whose middle is not too near to it to tell."""
+        s = self.segments
+        to_x, to_y = self.x - s.x, self.y - s.y
+        far = np.hypot(to_x, to_y) + 1e-9
+        miss = np.abs(to_x * s.dy - to_y * s.dx) / far
+        return np.asarray((miss < np.sin(np.radians(_POINTING))) & (far > NEAR))
+
     def evidence(self, degrees: float, convergence: float, trust: float) -> dict[str, float]:
         """What the segments say about a lean.
 
@@ -75,8 +95,8 @@ class Vanishing:
 
     def _uprights(self, degrees: float, convergence: float) -> NDArray[np.bool_]:
         """Which segments are uprights, if the picture has that lean."""
-        steep = self.segments.family(upright=True, reach=90.0)
-        return np.asarray((np.abs(steep.implied(convergence) - degrees) < _UPRIGHT) & (np.abs(steep.lean) <= _STEEP))
+        off = np.abs(self._steep.implied(convergence) - degrees)
+        return np.asarray((off < _UPRIGHT) & (np.abs(self._steep.lean) <= _STEEP))
 
     def _horizon(self, turn: float, middle: float, trust: float, uprights: NDArray[np.bool_]) -> dict[str, float]:
         """How much of the other segments meets in one or two points of the horizon."""
@@ -109,21 +129,17 @@ class Vanishing:
 
     def _meeting(self, degrees: float, middle: float, uprights: NDArray[np.bool_]) -> dict[str, float]:
         """How the point where most edges meet fits the lean, and how much of what agrees with it points there."""
-        s, turn = self.segments, np.radians(degrees)
-        lean = s.family(upright=False, reach=90.0).lean
-        to_x, to_y = self.x - s.x, self.y - s.y
-        far = np.hypot(to_x, to_y) + 1e-9
-        pointing = (np.abs(to_x * s.dy - to_y * s.dx) / far < np.sin(np.radians(_POINTING))) & (far > 0.06)
+        turn, weight = np.radians(degrees), self._flat.weight
 
         def share(family: NDArray[np.bool_]) -> float:
-            whole = float((s.length[family] ** 2).sum())
-            return float((s.length[family & pointing] ** 2).sum()) / whole if whole > 0 else 0.0
+            whole = float(weight[family].sum())
+            return float(weight[family & self._pointing].sum()) / whole if whole > 0 else 0.0
 
         return {
             "meeting_off": float(abs(self.x * np.sin(turn) + self.y * np.cos(turn) - middle)),
             "meeting_side": abs(self.x),
             "meeting_share": self.share,
-            "meeting_level": share(np.abs(lean - degrees) < _LEVEL),
+            "meeting_level": share(np.abs(self._flat.lean - degrees) < _LEVEL),
             "meeting_upright": share(uprights),
         }
 
