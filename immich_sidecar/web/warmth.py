@@ -4,15 +4,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from immich_sidecar.recipe.light import NEUTRAL_KELVIN
+from immich_sidecar.recipe.light import NEUTRAL_KELVIN, SRGB_TO_XYZ
 
 #: Reciprocal megakelvin of light that changes nothing, and of one step of the slider.
 _NEUTRAL_MIRED, _STEP_MIRED = 1e6 / NEUTRAL_KELVIN, 0.87
 #: By how much one step of warmth changes red to blue of grey in linear sRGB, and one of tint green to the mean of
 #: those two; measured between -50 and 50.
 _WARMER, _LESS_GREEN = 1.0086, 0.9942
-#: Share of green in the luminance of sRGB.
-_GREEN = 0.7152
+#: Share of green in luminance.
+_GREEN = SRGB_TO_XYZ[1][1]
 
 Parameters = Mapping[str, Any]
 
