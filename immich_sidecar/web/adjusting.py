@@ -123,7 +123,7 @@ def patch_of_form(
     Raises
     ------
     web.HTTPBadRequest
-        If a value is no number, or none of those that can be chosen.
+        If a value is no number, lies beyond the ends of its slider, or is none of those that can be chosen.
     """
     patch: dict[str, Any] = _orientation_patch(form, operations)
     if patch:
@@ -164,8 +164,11 @@ def _moved(form: Mapping[str, Any], operations: Operations, luts: Luts, proposed
     for slider in sliders(operations, luts, proposed):
         if form.get(slider.name) not in (None, ""):
             value = _number(form, slider.name)
-            if abs(value - slider.value) > 1e-6:
-                moved[slider.name] = value
+            if abs(value - slider.value) <= 1e-6:
+                continue
+            if not slider.low <= value <= slider.high:
+                raise web.HTTPBadRequest(text=f"{slider.name}: from {slider.low:g} to {slider.high:g}")
+            moved[slider.name] = value
     for choice in choices(operations, luts):
         wanted = form.get(choice.name)
         if wanted is None or wanted == choice.value:

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from aiohttp import web
 from PIL import Image
 
 from immich_sidecar.develop.white import balance
@@ -254,6 +255,16 @@ def test_temperature_and_tint_move_apart() -> None:
     assert patch_of_form({"tint": "-30"}, warm) == {"white_balance": {"temperature": 7100.0, "tint": -30.0}}
     assert patch_of_form({"temperature": "0"}, warm) == {"white_balance": {"temperature": 6500, "tint": 4.2}}
     assert patch_of_form({"temperature": "0", "tint": "0"}, warm) == {"white_balance": None}
+
+
+@pytest.mark.parametrize("name", ["temperature", "tint"])
+@pytest.mark.parametrize("value", ["100.5", "-999999", "1e5"])
+def test_a_slider_has_ends(name: str, value: str) -> None:
+    """Also where gains are moved, which have no ends of their own."""
+    operations = [{"type": "white_balance", "parameters": {"gains": [1.2, 0.9, 1.1]}}]
+    with pytest.raises(web.HTTPBadRequest) as refused:
+        patch_of_form({name: value}, operations)
+    assert refused.value.text == f"{name}: from -100 to 100"
 
 
 async def test_previews_show_changes_without_keeping_them(front: Front) -> None:
