@@ -30,15 +30,14 @@ def kelvin_to_warmth(kelvin: float) -> float:
 def warmth_of(white_balance: Parameters) -> float:
     """Slider position of the temperature: for gains, the one that shifts red against blue as they do."""
     if gains := white_balance.get("gains"):
-        return _held(math.log(float(gains[0]) / float(gains[2])) / math.log(_WARMER))
+        return _held(_warmth(gains))
     return kelvin_to_warmth(float(white_balance["temperature"])) if white_balance.get("temperature") else 0.0
 
 
 def tint_of(white_balance: Parameters) -> float:
     """Slider position of the tint, -100 (green) to 100 (magenta): for gains, the one that shifts green as they do."""
     if gains := white_balance.get("gains"):
-        red, green, blue = (float(gain) for gain in gains)
-        return _held(math.log(green / math.sqrt(red * blue)) / math.log(_LESS_GREEN))
+        return _held(_tint(gains))
     return float(white_balance.get("tint") or 0.0)
 
 
@@ -49,25 +48,34 @@ def moved_to(white_balance: Parameters, *, warmth: float | None, tint: float | N
     grey as bright as it was.
     """
     if gains := white_balance.get("gains"):
-        return {**white_balance, "gains": _moved_gains(gains, white_balance, warmth, tint)}
+        return {**white_balance, "gains": _moved_gains(gains, warmth, tint)}
     kelvin = white_balance.get("temperature") or NEUTRAL_KELVIN
     kelvin = kelvin if warmth is None else warmth_to_kelvin(warmth)
     tint = tint_of(white_balance) if tint is None else tint
     return {"temperature": kelvin, "tint": tint} if tint or kelvin != NEUTRAL_KELVIN else None
 
 
-def _moved_gains(
-    gains: Sequence[float], white_balance: Parameters, warmth: float | None, tint: float | None
-) -> list[float]:
+def _moved_gains(gains: Sequence[float], warmth: float | None, tint: float | None) -> list[float]:
     red, green, blue = (float(gain) for gain in gains)
     if warmth is not None:
-        half = _WARMER ** ((warmth - warmth_of(white_balance)) / 2)
+        half = _WARMER ** ((warmth - _warmth(gains)) / 2)
         red, blue = red * half, blue / half
     if tint is not None:
-        change = _LESS_GREEN ** (tint - tint_of(white_balance))
+        change = _LESS_GREEN ** (tint - _tint(gains))
         others = 1.0 / (1.0 - _GREEN + _GREEN * change)
         red, green, blue = red * others, green * others * change, blue * others
     return [round(max(0.25, min(4.0, gain)), 4) for gain in (red, green, blue)]
+
+
+def _warmth(gains: Sequence[float]) -> float:
+    """How many steps of warmth shift red against blue as gains do, also beyond the slider's ends."""
+    return math.log(float(gains[0]) / float(gains[2])) / math.log(_WARMER)
+
+
+def _tint(gains: Sequence[float]) -> float:
+    """The same of tint and green."""
+    red, green, blue = (float(gain) for gain in gains)
+    return math.log(green / math.sqrt(red * blue)) / math.log(_LESS_GREEN)
 
 
 def _held(position: float) -> float:

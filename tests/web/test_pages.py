@@ -257,6 +257,13 @@ def test_temperature_and_tint_move_apart() -> None:
     assert patch_of_form({"temperature": "0", "tint": "0"}, warm) == {"white_balance": None}
 
 
+def test_a_slider_leads_where_it_stands_from_beyond_its_ends() -> None:
+    operations = [{"type": "white_balance", "parameters": {"gains": [2.2, 0.4, 1.0]}}]
+    assert {one.name: one.value for one in sliders(operations)}["tint"] == 100
+    gains = patch_of_form({"tint": "0", "temperature": "0"}, operations)["white_balance"]["gains"]
+    assert max(gains) - min(gains) < 0.001, "grey again"
+
+
 @pytest.mark.parametrize("name", ["temperature", "tint"])
 @pytest.mark.parametrize("value", ["100.5", "-999999", "1e5"])
 def test_a_slider_has_ends(name: str, value: str) -> None:
