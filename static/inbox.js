@@ -278,7 +278,9 @@ async function flush() {
   }
 }
 
+// Which card is being fetched for each photo; a later one counts.
 const renewals = new Map();
+let renewed = 0;
 
 // A partial as text; null where there is none, or the service is away (events are then told again later).
 async function partial(path, query) {
@@ -291,11 +293,13 @@ async function partial(path, query) {
 }
 
 async function renew(id) {
-  const mine = (renewals.get(id) ?? 0) + 1;
+  const mine = ++renewed;
   renewals.set(id, mine);
   const wanted = show();
   const html = await partial(`/photos/${id}/card`, { show: wanted });
-  if (html === null || renewals.get(id) !== mine || show() !== wanted) return;
+  if (renewals.get(id) !== mine) return;
+  renewals.delete(id);
+  if (html === null || show() !== wanted) return;
   const old = card(id);
   if (!html) return void old?.remove();
   const shelf = document.createElement("template");
@@ -377,7 +381,8 @@ document.addEventListener("sidecar:event", ({ detail: { type, data } }) => {
     return;
   }
   refreshFilters();
-  if (item ? !item.classList.contains("is-leaving") : belongs(data.status)) refresh(id);
+  // A card that is on its way may show what the photo is no more.
+  if (item ? !item.classList.contains("is-leaving") : belongs(data.status) || renewals.has(id)) refresh(id);
 });
 
 function settled() {

@@ -2,7 +2,7 @@
 
 import json
 
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import APIResponse, Page, Route, WebSocketRoute, expect
 
 from tests.e2e.conftest import Open, Service
 
@@ -124,6 +124,35 @@ def test_photos_arrive_by_themselves(service: Service, open_page: Open) -> None:
     service.settle()
     expect(watching.get_by_label("arrives-1.jpg", exact=False).first).to_be_attached()
     expect(page.locator(".card")).to_have_count(0)
+
+
+def test_a_card_that_was_on_its_way_does_not_outlive_what_it_shows(service: Service, open_page: Open) -> None:
+    """The answer to the question for a card comes only when its photo is no longer in progress."""
+    page = open_page("/?show=in_progress")
+    late: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        if late:
+            route.continue_()
+        else:
+            late.append((route, route.fetch()))
+
+    page.route("**/photos/*/card?*", hold)
+    service.ask("POST", "/api/queue/pause")
+    try:
+        service.drop("late-1.jpg", 502)
+        service.until(lambda: page.wait_for_timeout(100) or late)
+        (photo,) = [photo for photo in service.photos() if photo["file_name"] == "late-1.jpg"]
+        service.ask("POST", f"/api/photos/{photo['id']}/cancel", {"version": photo["version"]})
+        # That was told, as the number on the page says.
+        expect(page.locator("#filters [aria-current]")).to_contain_text("0")
+        route, response = late[0]
+        assert "late-1.jpg" in response.text()
+        route.fulfill(response=response)
+        page.wait_for_timeout(2000)
+        expect(page.locator(".card")).to_have_count(0)
+    finally:
+        service.ask("POST", "/api/queue/resume")
 
 
 def test_what_happened_while_the_socket_was_away_is_told_once(service: Service, open_page: Open) -> None:
