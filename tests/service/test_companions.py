@@ -104,9 +104,7 @@ async def test_in_immich_the_jpeg_of_a_raw_file_is_left_as_it_is(tmp_path: Path,
         for name in sorted(files, reverse=first == "jpeg"):
             opened.add(files[name], name)
             if first == "jpeg":
-                await until(
-                    lambda name=name: service.rows("SELECT 1 FROM assets WHERE file_name = ?", name), name, service
-                )
+                await service.photo(name)
         other = opened.add(_jpeg(8, ev=-2.5, taken="2024:06:01 12:30:59"), "IMG_8.JPG")
         opened.add(_raw(8), "IMG_8.DNG")
         for name in ("IMG_7.DNG", "IMG_8.DNG", "IMG_8.JPG"):
