@@ -1,6 +1,7 @@
 """Colour in one pass: code values to linear light, balance, exposure, curves, local light, saturation, code values."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,7 @@ class ColourPass:
         lut = colour.lut
         changes_colour = bool(colour.saturation or colour.vibrance or grey is not None or lut is not None)
         same = np.eye(3, dtype=np.float32)
+        display, undisplay, _ = _display_tables()
         self._stages = Stages(
             is_display=is_on_display_curve(space),
             width=size[0],
@@ -134,8 +136,8 @@ class ColourPass:
             map_a=_NOTHING,
             map_b=_NOTHING,
             luminance=space.luminance.astype(np.float32),
-            display=display_curve(light).astype(np.float32),
-            gains=local_gain(np.linspace(0.0, 1.0, GAIN_STEPS), colour).astype(np.float32),
+            display=display,
+            gains=local_gain(display_curve(np.linspace(0.0, 1.0, GAIN_STEPS) ** 2), colour).astype(np.float32),
             has_second=has_second,
             second=black_white_contrast(laid, colour).astype(np.float32) if has_second else _NOTHING[0],
             has_saturation=bool(colour.saturation or colour.vibrance),
@@ -153,7 +155,7 @@ class ColourPass:
             lut_strength=0.0 if lut is None else lut.strength,
             to_srgb=space.to_srgb.astype(np.float32),
             from_srgb=np.linalg.inv(space.to_srgb).astype(np.float32),
-            undisplay=linear_curve(np.arange(ROOT_STEPS + 1) / (ROOT_STEPS - 1)).astype(np.float32),
+            undisplay=undisplay,
             encoding=encoding_table(space, deep=deep),
         )
         if is_local:
@@ -208,7 +210,7 @@ class ColourPass:
     def _surroundings(
         self, small: NDArray[Any], curve: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Maps a, b with base = a * display + b: a guided filter of the brightness by itself.
+        """Maps a, b with base = a * root + b: a guided filter of the root of luminance by itself.
 
         `curve` is what `Stages.first` is for code values of 8 bits.
 
@@ -217,14 +219,11 @@ class ColourPass:
         """
         import cv2
 
-        from immich_sidecar.develop.table_kernels import code_lights
-
         height, width = small.shape[:2]
         stages = self._stages
         to_small = np.diag([stages.width / width, stages.height / height, 1.0])
         # Pixel centres: x of the picture is (x of the small one + 0.5) * ratio - 0.5.
         to_small[:2, 2] = 0.5 * (np.diag(to_small)[:2] - 1.0)
-        straight = np.round(display_curve(code_lights()) * 255.0).astype(np.uint8)[np.newaxis]
         seen = np.empty(small.shape, np.uint8)
         first = stages._replace(
             width=width,
@@ -235,11 +234,11 @@ class ColourPass:
             has_saturation=False,
             is_monochrome=False,
             has_lut=False,
-            encoding=straight,
+            encoding=_display_tables()[2],
         )
         self._run(small, seen, 0, first)
-        linear = linear_curve(np.arange(256) / 255.0).astype(np.float32)[seen]
-        value = display_curve(linear @ stages.luminance).astype(np.float32)
+        linear = linear_curve(np.arange(256) / 255.0).astype(np.float32)
+        value = np.sqrt(sum(part * linear[seen[..., i]] for i, part in enumerate(stages.luminance)))
         size = (2 * _MAP_RADIUS + 1, 2 * _MAP_RADIUS + 1)
 
         def mean(array: NDArray[Any]) -> NDArray[Any]:
@@ -296,7 +295,8 @@ def coloured(
 def small_picture(pixels: NDArray[Any]) -> NDArray[Any]:
     """A picture (height, width, 3) shrunk to `MAP_EDGE`, for a `ColourPass`."""
     whole = max(pixels.shape[:2]) // MAP_EDGE
-    return shrunk(boxed(pixels, whole) if whole >= _BOXED and pixels.dtype == np.uint8 else pixels, MAP_EDGE)
+    is_large = whole >= _BOXED and pixels.dtype == np.uint8
+    return shrunk(boxed(pixels, whole, thinned=True) if is_large else pixels, MAP_EDGE)
 
 
 def _coloured_mosaic(decoded: Decoded, mosaic: Mosaic, plan: Plan, falloff: Falloff | None, deep: bool) -> NDArray[Any]:
@@ -317,6 +317,17 @@ def _coloured_mosaic(decoded: Decoded, mosaic: Mosaic, plan: Plan, falloff: Fall
     return out
 
 
+@lru_cache(maxsize=1)
+def _display_tables() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    """`Stages.display`, `Stages.undisplay`, and `Stages.encoding` of 8 bits on the sRGB curve: the same for all."""
+    from immich_sidecar.develop.table_kernels import ROOT_STEPS, code_lights
+
+    even = np.arange(ROOT_STEPS + 1) / (ROOT_STEPS - 1)
+    codes = np.round(display_curve(code_lights()) * 255.0).astype(np.uint8)
+    return display_curve(even**2).astype(np.float32), linear_curve(even).astype(np.float32), codes[np.newaxis]
+
+
+@lru_cache(maxsize=8)
 def encoding_table(space: ColourSpace, *, deep: bool) -> NDArray[Any]:
     """What `Stages.encoding` is, for code values of 16 bits or of 8."""
     from immich_sidecar.develop.table_kernels import ROOT_STEPS, code_lights

@@ -25,7 +25,6 @@ from immich_sidecar.develop.table_kernels import (
     FACTOR,
     GREEN,
     HALF,
-    HIGH,
     LOW,
     NEW_HIGH,
     NEW_LOW,
@@ -53,7 +52,7 @@ _NEARLY_CUT = np.float32(0.9)
 class Stages(NamedTuple):
     """What the back half is to do, with everything it needs. Arrays are `float32` unless said otherwise."""
 
-    #: Whether code values of 8 bits are display values, on the sRGB curve, so that no table need be asked.
+    #: Whether code values of 8 bits, read or made, are display values, on the sRGB curve: no table need be asked.
     is_display: bool
     #: Size of the picture that `first_row` counts in.
     width: int
@@ -78,8 +77,8 @@ class Stages(NamedTuple):
     #: by the root of light, `ROOT_STEPS` values and one more.
     has_first: bool
     first: Any
-    #: Maps of the surroundings whose rows and columns lie evenly over the picture, base = a * display + b, and
-    #: `GAIN_STEPS` factors by base.
+    #: Maps of the surroundings whose rows and columns lie evenly over the picture, base = a * root of luminance + b,
+    #: and `GAIN_STEPS` factors by base.
     is_local: bool
     map_a: Any
     map_b: Any
@@ -180,15 +179,18 @@ def colour_row(
             brighten_corners(work, x0, y, stages.falloff, stages.falloff_map, places, n)
         if stages.has_before:
             mix(work, stages.before, n)
-        if stages.has_balance:
-            if bright * scale < _NEARLY_CUT and not stages.has_before and not stages.has_falloff:
+        is_plain = bright * scale < _NEARLY_CUT and not stages.has_before and not stages.has_falloff
+        if stages.has_balance and is_plain and stages.has_exposure:
+            mix_exposed(work, stages.balance, scale, stages.exposure, n)
+        else:
+            if stages.has_balance and is_plain:
                 mix(work, stages.balance, n)
-            else:
+            elif stages.has_balance:
                 balance(work, stages.balance, scale, n)
-        if is_local or has_first:
-            spread(work, scale, n)
-        if stages.has_exposure:
-            expose(work, stages.exposure, n)
+            if stages.has_exposure:
+                spread_exposed(work, scale, stages.exposure, n)
+            elif is_local or has_first:
+                spread(work, scale, n)
         if has_first:
             both_through(work, first, places, n, is_deep)
         if is_local:
@@ -205,7 +207,7 @@ def colour_row(
             to_grey(work, stages.weights, stages.toning, np.float32(stages.grey_amount), places, n)
         if stages.has_lut:
             look_up(work, stages, places, n, is_deep)
-        encode(work, places, encoding, out, row, x0, n)
+        encode(work, places, encoding, stages.is_display, out, row, x0, n)
 
 
 @compiled
@@ -244,30 +246,57 @@ def balance(work: Any, m: Any, scale: Any, n: int) -> None:
 
 @compiled
 def spread(work: Any, scale: Any, n: int) -> None:
-    """Cut light to 0..1; note the largest and the smallest channel, each twice, and 1 over their difference."""
+    """Cut light to 0..1; note the smallest channel, the largest and it as new ones, and 1 over their difference."""
     for i in range(padded(n)):
-        r = min(max(work[i + RED] * scale, ZERO), ONE)
-        g = min(max(work[i + GREEN] * scale, ZERO), ONE)
-        b = min(max(work[i + BLUE] * scale, ZERO), ONE)
-        high, low = max(r, g, b), min(r, g, b)
-        work[i + RED], work[i + GREEN], work[i + BLUE] = r, g, b
-        work[i + HIGH], work[i + LOW], work[i + NEW_HIGH], work[i + NEW_LOW] = high, low, high, low
-        work[i + FACTOR] = ONE / max(high - low, np.float32(1e-9))
+        note(work, i, work[i + RED] * scale, work[i + GREEN] * scale, work[i + BLUE] * scale)
 
 
 @compiled
-def expose(work: Any, numbers: Any, n: int) -> None:
-    """`exposure_curve` of the new extremes, which `numbers` are told by `exposure_numbers`."""
-    knee, room, one_by_room = np.float32(KNEE), np.float32(1.0 - KNEE), np.float32(1.0 / (1.0 - KNEE))
+def spread_exposed(work: Any, scale: Any, numbers: Any, n: int) -> None:
+    """As `spread`, with the new extremes as `exposed` has them."""
+    for i in range(padded(n)):
+        high, low = note(work, i, work[i + RED] * scale, work[i + GREEN] * scale, work[i + BLUE] * scale)
+        work[i + NEW_HIGH], work[i + NEW_LOW] = exposed(high, low, numbers[0], numbers[1], numbers[2])
+
+
+@compiled
+def mix_exposed(work: Any, m: Any, scale: Any, numbers: Any, n: int) -> None:
+    """As `mix` and `spread_exposed`, in one loop."""
+    m00, m01, m02 = m[0, 0], m[0, 1], m[0, 2]
+    m10, m11, m12 = m[1, 0], m[1, 1], m[1, 2]
+    m20, m21, m22 = m[2, 0], m[2, 1], m[2, 2]
     before, after, bend = numbers[0], numbers[1], numbers[2]
     for i in range(padded(n)):
-        high, low = work[i + NEW_HIGH] * before, work[i + NEW_LOW] * before
-        over_high, over_low = max(high - knee, ZERO) * one_by_room, max(low - knee, ZERO) * one_by_room
-        # A division takes longer than all the rest, so there is one for both.
-        below_high, below_low = ONE + bend * over_high, ONE + bend * over_low
-        share = room / (below_high * below_low)
-        work[i + NEW_HIGH] = min((min(high, knee) + over_high * below_low * share) * after, ONE)
-        work[i + NEW_LOW] = min((min(low, knee) + over_low * below_high * share) * after, ONE)
+        r, g, b = work[i + RED], work[i + GREEN], work[i + BLUE]
+        red = m00 * r + m01 * g + m02 * b
+        green = m10 * r + m11 * g + m12 * b
+        blue = m20 * r + m21 * g + m22 * b
+        high, low = note(work, i, red * scale, green * scale, blue * scale)
+        work[i + NEW_HIGH], work[i + NEW_LOW] = exposed(high, low, before, after, bend)
+
+
+@compiled
+def note(work: Any, i: int, red: Any, green: Any, blue: Any) -> Any:
+    """What `spread` does with one pixel; its largest and its smallest channel."""
+    r, g, b = min(max(red, ZERO), ONE), min(max(green, ZERO), ONE), min(max(blue, ZERO), ONE)
+    high, low = max(r, g, b), min(r, g, b)
+    work[i + RED], work[i + GREEN], work[i + BLUE] = r, g, b
+    work[i + LOW], work[i + NEW_HIGH], work[i + NEW_LOW] = low, high, low
+    work[i + FACTOR] = ONE / max(high - low, np.float32(1e-9))
+    return high, low
+
+
+@compiled
+def exposed(high: Any, low: Any, before: Any, after: Any, bend: Any) -> Any:
+    """`exposure_curve` of two numbers, whose own numbers are told by `exposure_numbers`."""
+    knee, room, one_by_room = np.float32(KNEE), np.float32(1.0 - KNEE), np.float32(1.0 / (1.0 - KNEE))
+    high, low = high * before, low * before
+    over_high, over_low = max(high - knee, ZERO) * one_by_room, max(low - knee, ZERO) * one_by_room
+    # A division takes longer than all the rest, so there is one for both.
+    below_high, below_low = ONE + bend * over_high, ONE + bend * over_low
+    share = room / (below_high * below_low)
+    new_high = min((min(high, knee) + over_high * below_low * share) * after, ONE)
+    return new_high, min((min(low, knee) + over_low * below_high * share) * after, ONE)
 
 
 @compiled

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_sidecar.develop.colour import encoding_table
+from immich_sidecar.develop.colour import encoding_table, is_on_display_curve
 from immich_sidecar.develop.geometry import output_size, to_upright
 from immich_sidecar.develop.icc import ColourSpace
 from immich_sidecar.develop.lens import LensMap
@@ -57,6 +57,7 @@ def locally(
         np.ascontiguousarray(pixels),
         decoding,
         encoding,
+        is_on_display_curve(space),
         luminance,
         np.stack([a for a, _ in maps]),
         np.stack([b for _, b in maps]),

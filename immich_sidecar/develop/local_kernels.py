@@ -42,6 +42,7 @@ def change_rows(
     pixels: Any,
     decoding: Any,
     encoding: Any,
+    is_display: bool,
     luminance: Any,
     maps_a: Any,
     maps_b: Any,
@@ -51,10 +52,10 @@ def change_rows(
 ) -> None:
     """Change light and colour by how much each pixel belongs to each part.
 
-    `pixels` (height, width, 3) uint16; `decoding` (3, 65536) code value to linear light; `encoding` as in `Stages`;
-    `maps_a`, `maps_b` (parts, rows, columns): a pixel's part is a * root of luminance + b; `gains` (parts, `STEPS`)
-    factors of light in the dark by how much a pixel belongs to the part, from not at all to wholly; `saturation`
-    (parts,). What belongs to no part keeps its code value.
+    `pixels` (height, width, 3) uint16; `decoding` (3, 65536) code value to linear light; `encoding` and `is_display`
+    as in `Stages`; `maps_a`, `maps_b` (parts, rows, columns): a pixel's part is a * root of luminance + b; `gains`
+    (parts, `STEPS`) factors of light in the dark by how much a pixel belongs to the part, from not at all to wholly;
+    `saturation` (parts,). What belongs to no part keeps its code value.
     """
     height, width = pixels.shape[:2]
     parts, _, columns = maps_a.shape
@@ -77,7 +78,7 @@ def change_rows(
                 brighten(work, places, gains[part], n)
                 if saturation[part] != ZERO:
                     colour(work, luminance, saturation[part], n)
-            encode(work, places, encoding, out, y, x0, n)
+            encode(work, places, encoding, is_display, out, y, x0, n)
             keep_the_rest(work, pixels, out, y, x0, n)
 
 

@@ -37,28 +37,14 @@ def by_surroundings(work: Any, luminance: Any, gains: Any, places: Any, n: int) 
         low, new_low = work[i + LOW], work[i + NEW_LOW]
         slope = (work[i + NEW_HIGH] - new_low) * work[i + FACTOR]
         grey = wr * work[i + RED] + wg * work[i + GREEN] + wb * work[i + BLUE]
-        shown = nearly_displayed(new_low + (grey - low) * slope)
-        base = min(max(work[i + MAP_A] * shown + work[i + MAP_B], ZERO), ONE)
+        root = np.sqrt(max(new_low + (grey - low) * slope, ZERO))
+        base = min(max(work[i + MAP_A] * root + work[i + MAP_B], ZERO), ONE)
         places[i] = np.int32(base * np.float32(GAIN_STEPS - 1) + HALF)
     for i in range(n):
         work[i + W0] = gains[np.uint32(places[i])]
     for i in range(padded(n)):
         work[i + NEW_HIGH] = min(work[i + NEW_HIGH] * work[i + W0], ONE)
         work[i + NEW_LOW] = min(work[i + NEW_LOW] * work[i + W0], ONE)
-
-
-@compiled
-def nearly_displayed(light: Any) -> Any:
-    """The sRGB curve (IEC 61966-2-1) to an eighth of a code value of 8 bits: a polynomial of the root of light.
-
-    Its coefficients are fitted at Chebyshev's points by least squares.
-    """
-    light = min(max(light, ZERO), ONE)
-    root = np.sqrt(light)
-    curve = np.float32(0.41563908) * root - np.float32(1.35468263)
-    curve = (curve * root + np.float32(1.77517765)) * root - np.float32(1.29699826)
-    curve = (curve * root + np.float32(1.50029702)) * root - np.float32(0.03925529)
-    return curve if light > np.float32(0.0031308) else np.float32(12.92) * light
 
 
 @compiled

@@ -23,7 +23,7 @@ from immich_sidecar.develop.picture_memory import picture
 _SAME = 1.0 / 64.0
 #: Values of a row (columns times channels), and rows of the result, that are made at once; what lies between the passes
 #: then stays in the cache.
-_VALUES, _ROWS = 3072, 64
+_VALUES, _ROWS = 3072, 88
 #: By so many pixels the height of a place may change over such a block beyond one pixel a row: so far the cubic between
 #: its two neighbours is read beyond them.
 _SKEWED = 1.0 / 32.0
@@ -31,6 +31,8 @@ _SKEWED = 1.0 / 32.0
 _PIECE = 32
 #: How far rows lie apart in memory that is worked in. Compilers know it, so they see that rows do not overlap.
 _STRIDE = _VALUES + _PIECE
+#: So many rows a block may slant at most: all of its rows shall stay in the cache.
+_SLANT = 64
 #: Rows of the result that are made together, so that what they share is read once.
 _TOGETHER = 4
 #: The slope of the cubic at its outer neighbours: of -0.5, -0.65 and -0.75 the one that leaves the least error beside
@@ -65,14 +67,15 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
     # Along a row of `pixels`: x of `pixels` = along * x of the result + across * y of `pixels` + start.
     along, across = a - b * d / e, b / e
     start = tx - across * ty
-    columns = min(_VALUES // channels, width)
+    columns = min(_VALUES // channels, width, max(8, int(_SLANT / max(abs(d), 1e-9))))
     source = aligned.zeros(channels * (int(columns * abs(along)) + 8) + _PIECE)
     ramp = aligned.zeros(channels * columns + _PIECE)
     for k in range(ramp.shape[0]):
         ramp[k] = (along - 1.0) * (k // channels)
     drift = abs(e - 1.0)
     most = _ROWS if drift * _ROWS <= _SKEWED else max(1, int(_SKEWED / drift))
-    between = aligned.zeros((most + 3 + _TOGETHER) * _STRIDE)
+    # Rows of `pixels` that a block is made of: those of one column, and as many as it slants.
+    between = aligned.zeros((most + 3 + _TOGETHER + int(columns * abs(d)) + 2) * _STRIDE)
     weights = aligned.zeros(4 * _STRIDE)
     block = np.zeros(_TOGETHER * _STRIDE, out.dtype)
     part = aligned.zeros(_STRIDE)
@@ -95,6 +98,7 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
                 for channel in range(channels):
                     part[x * channels + channel] = place - (rows[x] + 1)
             begins[parts] = n
+            lowest = min(rows[0], rows[n - 1])
             _along_rows(
                 flat, pixels.shape, along, across, start, x0, d, rows, begins, parts, count + 3, ramp, source, between
             )
@@ -102,7 +106,11 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
                 last = min(first + run, count)
                 _lay_weights(part, (e - 1.0) * 0.5 * (first + last - count), weights)
                 for row in range(first, last, _TOGETHER):
-                    _interpolate(between, row * _STRIDE, weights, n * channels, block)
+                    for which in range(parts):
+                        # What is made too much to the right of a part is made again with the next one.
+                        x = begins[which]
+                        above, wide = row + rows[x] - lowest, (begins[which + 1] - x) * channels
+                        _interpolate(between, above * _STRIDE, weights, x * channels, wide, block)
                     for number in range(min(_TOGETHER, last - row)):
                         line = np.uintp(number * _STRIDE)
                         there = np.uintp(((y0 + row + number) * width + x0) * channels)
@@ -129,9 +137,9 @@ def _along_rows(
 ) -> None:
     """The first pass of a block.
 
-    `pixels` are laid out flat; `shape` is theirs. Each column of `out` holds `count` rows of them, from that on which
-    `rows` says, so that no more is made than is asked for. `begins` says where each of the `parts` of the block begins
-    whose columns have the same.
+    `pixels` are laid out flat; `shape` is theirs. `out` gets the rows of them that the block is made of, from the first
+    on that any of its columns needs: `count` of them for each column, from that on which `rows` says; no more is made
+    than is asked for. `begins` says where each of the `parts` of the block begins whose columns have the same.
     """
     height, width, channels = shape
     drift, step = along - 1.0, np.uintp(channels)
@@ -139,7 +147,6 @@ def _along_rows(
     lowest, highest = min(rows[0], rows[last]), max(rows[0], rows[last]) + count
     from_part, to_part = 0, 0
     for number in range(lowest, highest):
-        # What is made too much to the right of a part is made again after it.
         y = number if d >= 0.0 else highest - 1 - (number - lowest)
         while to_part < parts and 0 <= y - rows[begins[to_part]] < count:
             to_part += 1
@@ -157,23 +164,22 @@ def _along_rows(
                 at = (offset + mirrored(left + k, width)) * channels
                 for channel in range(channels):
                     source[k * channels + channel] = np.float32(pixels[at + channel])
-        for which in range(from_part, to_part):
-            x, end_of_part = begins[which], begins[which + 1]
-            line = (y - rows[x]) * _STRIDE
-            while x < end_of_part:
-                place = along * x + begin
-                whole = int(np.floor(place))
-                part = np.float32(place - whole)
-                # So many columns have the same two columns of `pixels` about them, one further on each.
-                run = (1.0 - part if drift > 0.0 else part) / abs(drift) if drift != 0.0 else np.inf
-                end = x + max(1, int(np.ceil(min(run, end_of_part - x))))
-                n = ((end - x) * channels + _PIECE - 1) // _PIECE * _PIECE
-                one, to = np.uintp((whole - 1 - left) * channels), np.uintp(line + x * channels)
-                if is_inside:
-                    _along(pixels, here + one, step, part, ramp, n, out, to)
-                else:
-                    _along(source, one, step, part, ramp, n, out, to)
-                x = end
+        x, last_of_all = begins[from_part], begins[to_part]
+        line = (y - lowest) * _STRIDE
+        while x < last_of_all:
+            place = along * x + begin
+            whole = int(np.floor(place))
+            part = np.float32(place - whole)
+            # So many columns have the same two columns of `pixels` about them, one further on each.
+            run = (1.0 - part if drift > 0.0 else part) / abs(drift) if drift != 0.0 else np.inf
+            end = x + max(1, int(np.ceil(min(run, last_of_all - x))))
+            n = ((end - x) * channels + _PIECE - 1) // _PIECE * _PIECE
+            one, to = np.uintp((whole - 1 - left) * channels), np.uintp(line + x * channels)
+            if is_inside:
+                _along(pixels, here + one, step, part, ramp, n, out, to)
+            else:
+                _along(source, one, step, part, ramp, n, out, to)
+            x = end
 
 
 @_compiled
@@ -209,10 +215,10 @@ def _lay_weights(part: Any, more: float, weights: Any) -> None:
 
 
 @_compiled
-def _interpolate(between: Any, first: int, w: Any, n: int, out: Any) -> None:
-    """`n` values of `_TOGETHER` rows of the result, the first from four rows of `between` from `first` on."""
-    half, zero, top = np.float32(0.5), np.float32(0.0), np.float32(255.0 if out.itemsize == 1 else 65535.0)
-    s = between[first:]
+def _interpolate(between: Any, row: int, weights: Any, begin: int, n: int, block: Any) -> None:
+    """`n` values of `_TOGETHER` rows of the result from `begin` on, the first of rows of `between` from `row` on."""
+    half, zero, top = np.float32(0.5), np.float32(0.0), np.float32(255.0 if block.itemsize == 1 else 65535.0)
+    s, w, out = between[row + begin :], weights[begin:], block[begin:]
     for k in range((n + _PIECE - 1) // _PIECE * _PIECE):
         w0, w1, w2, w3 = w[k], w[k + _STRIDE], w[k + 2 * _STRIDE], w[k + 3 * _STRIDE]
         a, b, c, d = s[k], s[k + _STRIDE], s[k + 2 * _STRIDE], s[k + 3 * _STRIDE]

@@ -27,8 +27,8 @@ _FIRST_CODE, _LAST_CODE, _UNUSED = (127 - _POWERS) << _BITS, 127 << _BITS, 23 - 
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 #: Pixels of a piece of a row: what belongs to them stays in the first-level cache.
 PIECE = 512
-#: Where the planes of a piece begin: the three channels; the largest and the smallest of them, and what those become;
-#: two numbers of the surroundings; five planes for whoever needs some.
+#: Where the planes of a piece begin: the three channels; the largest (or room for what is not kept) and the smallest of
+#: them, and what those become; two numbers of the surroundings; five planes for whoever needs some.
 RED, GREEN, BLUE, HIGH, LOW, NEW_HIGH, NEW_LOW, MAP_A, MAP_B, W0, W1, W2, W3, FACTOR = (k * PIECE for k in range(14))
 _PLANES = 14
 #: The second and the third plane of places in tables.
@@ -143,7 +143,21 @@ def mix(work: Any, m: Any, n: int) -> None:
 
 
 @compiled
-def encode(work: Any, places: Any, encoding: Any, out: Any, y: int, x0: int, n: int) -> None:
+def nearly_displayed(light: Any) -> Any:
+    """The sRGB curve (IEC 61966-2-1) to a 26th of a code value of 8 bits: a polynomial of the root of light.
+
+    Its coefficients are those whose largest error is least.
+    """
+    light = min(max(light, ZERO), ONE)
+    root = np.sqrt(light)
+    curve = (np.float32(-0.94769193) * root + np.float32(3.41875307)) * root - np.float32(5.00324925)
+    curve = (curve * root + np.float32(3.89848894)) * root - np.float32(1.89949067)
+    curve = (curve * root + np.float32(1.57527289)) * root - np.float32(0.04223204)
+    return curve if light > np.float32(0.0031308) else np.float32(12.92) * light
+
+
+@compiled
+def encode(work: Any, places: Any, encoding: Any, is_display: bool, out: Any, y: int, x0: int, n: int) -> None:
     """Light, cut to 0..1, to code values (rows, width, 3), `uint8` or `uint16`; `encoding` as in `Stages`."""
     if out.itemsize == 2:
         row = out[y, x0 : x0 + n]
@@ -152,18 +166,22 @@ def encode(work: Any, places: Any, encoding: Any, out: Any, y: int, x0: int, n: 
         for i in range(n):
             row[i, 0], row[i, 1], row[i, 2] = work[i] + HALF, work[i + GREEN] + HALF, work[i + BLUE] + HALF
         return
+    codes, begin = out[y].reshape(3 * out.shape[1]), np.uintp(3 * x0)
+    one, two, three = np.uintp(1), np.uintp(2), np.uintp(3)
+    if is_display:
+        for i in range(3 * PIECE):
+            places[i] = np.int32(nearly_displayed(work[i]) * np.float32(255.0) + HALF)
+        for i in range(n):
+            at = begin + np.uintp(i) * three
+            codes[at] = np.uint8(places[i])
+            codes[at + one] = np.uint8(places[i + P1])
+            codes[at + two] = np.uint8(places[i + P2])
+        return
     bits = work.view(np.int32)
     for i in range(padded(n)):
         places[i] = bit_place(bits[i])
         places[i + P1] = bit_place(bits[i + GREEN])
         places[i + P2] = bit_place(bits[i + BLUE])
-    codes, begin, one, two, three = (
-        out[y].reshape(3 * out.shape[1]),
-        np.uintp(3 * x0),
-        np.uintp(1),
-        np.uintp(2),
-        np.uintp(3),
-    )
     red, green, blue = np.uintp(0), np.uintp(encoding.shape[0] // 2), np.uintp(encoding.shape[0] - 1)
     for i in range(n):
         at = begin + np.uintp(i) * three

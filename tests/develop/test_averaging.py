@@ -57,6 +57,16 @@ def test_whole_squares_are_averaged_and_the_rest_is_left_out(side: int) -> None:
     assert np.abs(boxed(pixels, side) - squares.mean(axis=(1, 3))).max() <= 0.5 + 1e-4
 
 
+@pytest.mark.parametrize("side", [1, 2, 3, 6, 11, 256])
+def test_of_four_rows_two_may_be_asked_alone(side: int) -> None:
+    pixels = picture((700, 531, 3), np.uint8)
+    rows, columns = 700 // side, 531 // side
+    squares = pixels[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
+    asked = [number for number in range(side) if number % 4 < 2 and (number + 1 < side or number % 4 == 1)] or [0]
+    wanted = squares[:, asked].mean(axis=(1, 3))
+    assert np.abs(boxed(pixels, side, thinned=True) - wanted).max() <= 0.5 + 1e-4
+
+
 def test_a_picture_narrower_than_a_square_is_averaged_over_what_there_is() -> None:
     pixels = picture((3, 40, 3), np.uint8)
     assert boxed(pixels, 8).shape == (1, 5, 3)

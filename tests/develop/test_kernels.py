@@ -6,9 +6,8 @@ import pytest
 from immich_sidecar.develop.colour import ColourPass, is_on_display_curve
 from immich_sidecar.develop.curves import KNEE, display_curve, exposure_curve, exposure_numbers, linear_curve
 from immich_sidecar.develop.icc import named_space
-from immich_sidecar.develop.local_tone_kernels import nearly_displayed
 from immich_sidecar.develop.reading_kernels import nearly_linear
-from immich_sidecar.develop.table_kernels import CODE_STEPS, PIECE, code_lights
+from immich_sidecar.develop.table_kernels import CODE_STEPS, PIECE, code_lights, nearly_displayed
 from immich_sidecar.recipe.plan import ColourPlan, MonochromePlan, Plan
 
 
@@ -64,7 +63,7 @@ def test_exposure_is_the_same_with_and_without_surroundings(ev) -> None:
 def test_the_display_curve_as_a_polynomial() -> None:
     light = np.linspace(0.0, 1.0, 20001, dtype=np.float32)
     found = np.array([nearly_displayed(one) for one in light])
-    assert np.abs(found - display_curve(light.astype(float))).max() * 255 < 0.13
+    assert np.abs(found - display_curve(light.astype(float))).max() * 255 < 0.04
 
 
 def test_light_of_code_values_as_a_polynomial() -> None:
@@ -76,6 +75,12 @@ def test_light_of_code_values_as_a_polynomial() -> None:
     assert (np.diff(found) > 0).all()
     assert found[0] == 0
     assert found[-1] == pytest.approx(1.0, abs=1e-7)
+
+
+def test_code_values_that_nothing_happens_to_stay_as_they_are() -> None:
+    codes = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    for colour in (ColourPlan(shadows=1e-9), ColourPlan(saturation=1e-6)):
+        assert (passed(codes, colour, small=codes) == codes).all()
 
 
 @pytest.mark.parametrize(("space", "expected"), [("sRGB", True), ("Display P3", True), ("Adobe RGB (1998)", False)])
@@ -93,7 +98,7 @@ def test_computed_light_comes_to_the_same_code_values_as_looked_up() -> None:
     one._stages = one._stages._replace(is_display=False)
     one.run(pixels, looked_up)
     assert np.abs(computed.astype(int) - looked_up).max() <= 1
-    assert (computed != looked_up).mean() < 0.02
+    assert (computed != looked_up).mean() < 0.03
 
 
 def test_places_of_code_values_are_finer_than_an_eighth_of_one() -> None:
