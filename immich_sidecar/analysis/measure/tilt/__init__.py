@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from immich_sidecar.analysis.measure.tilt import segment_detector
 from immich_sidecar.analysis.measure.tilt.candidates import Agreement, Candidate, candidates
 from immich_sidecar.analysis.measure.tilt.grid import MAX_DEGREES
 from immich_sidecar.analysis.measure.tilt.histograms import meetings_at_points, meetings_on_horizon
@@ -81,6 +82,7 @@ def measure_tilt(display: NDArray[np.uint8]) -> Tilt:
 
 def warm() -> None:
     """Compile (or load) the inner loops, so that no photo waits for them."""
+    segment_detector.warm()
     lines = np.ones((5, 1))
     meetings_on_horizon(lines, 0.0, np.zeros(1), focal=FOCAL, deviation=0.1)
     meetings_at_points(lines, np.zeros(1), np.zeros(1), deviation=0.1)

@@ -6,10 +6,10 @@ point far above or below, the zenith), or as a level edge (parallel edges meet i
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_sidecar.analysis.measure.tilt import segment_detector
 from immich_sidecar.analysis.measure.tilt.grid import GRID, MAX_DEGREES, STEP, smoothed
 
 Floats = NDArray[np.float64]
@@ -114,12 +114,10 @@ class Segments:
 
 
 def segments(grey: NDArray[np.uint8], shortest: float = _SHORTEST) -> Segments:
-    """Straight segments, by LSD (Grompone von Gioi et al. 2012), no shorter than a share of the longer edge."""
+    """Straight segments, by LSD, longer than a share of the longer edge."""
     height, width = grey.shape
     edge = float(max(height, width))
-    found = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(grey)[0]
-    lines = np.zeros((0, 4)) if found is None else found.reshape(-1, 4).astype(np.float64)
-    x1, y1, x2, y2 = lines.T
+    x1, y1, x2, y2 = segment_detector.detect(grey, shortest * edge).T
     length = np.hypot(x2 - x1, y2 - y1)
     middle_x, middle_y = (x1 + x2) / 2, (y1 + y2) / 2
     good = (
