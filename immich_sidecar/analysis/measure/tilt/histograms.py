@@ -1,4 +1,4 @@
-"""The inner loops of where segments meet: along a horizon, and at points of the picture."""
+"""The inner loops of what segments vote for, and of where they meet: along a horizon, and at points of the picture."""
 
 import math
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_sidecar.analysis.measure.tilt.grid import GRID, MAX_DEGREES, STEP
 from immich_sidecar.develop.compiled import compiled
 
 Floats = NDArray[np.float64]
@@ -19,6 +20,41 @@ _SHARP, _BLURRED = 0.026, 0.06
 _LEAST = 0.15
 #: Segments whose middle is nearer to a point, in longer edges, say nothing of whether they point at it.
 NEAR = 0.06
+
+
+def votes_for_leans(leans: Floats, slopes: Floats, weights: Floats, tried: Floats) -> NDArray[np.float64]:
+    """Weight of the segments that imply each lean, if they point at a vanishing point.
+
+    Parameters
+    ----------
+    leans
+        How each segment leans, in degrees.
+    slopes
+        Sine of the angle by which a convergence of 1 turns it.
+    weights
+        What each counts.
+    tried
+        Convergences.
+
+    Returns
+    -------
+    Shape (convergences, leans of `GRID`).
+    """
+    out = np.zeros((tried.size, GRID.size))
+    _add_votes(leans, slopes, weights, tried, out)
+    return out
+
+
+@compiled
+def _add_votes(leans: Any, slopes: Any, weights: Any, tried: Any, out: Any) -> None:
+    """Add each segment to the lean nearest to that which it implies."""
+    degrees = 180.0 / math.pi
+    for row in range(tried.shape[0]):
+        for i in range(leans.shape[0]):
+            sine = min(1.0, max(-1.0, tried[row] * slopes[i]))
+            index = int(np.rint((leans[i] + math.asin(sine) * degrees + MAX_DEGREES) / STEP))
+            if 0 <= index < out.shape[1]:
+                out[row, index] += weights[i]
 
 
 def meetings_on_horizon(

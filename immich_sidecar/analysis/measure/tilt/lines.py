@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.analysis.measure.tilt import segment_detector
-from immich_sidecar.analysis.measure.tilt.grid import GRID, MAX_DEGREES, STEP, smoothed
+from immich_sidecar.analysis.measure.tilt.grid import STEP, smoothed
+from immich_sidecar.analysis.measure.tilt.histograms import votes_for_leans
 
 Floats = NDArray[np.float64]
 
@@ -62,12 +63,15 @@ class Family:
         horizon_y
             Height of the horizon at the middle of the picture; only for level edges.
         """
+        sine = convergence * self._slopes(horizon_y)
+        return np.asarray(self.lean + np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0))))
+
+    def _slopes(self, horizon_y: float) -> Floats:
+        """Sine of the angle by which a convergence of 1 turns each segment."""
         angle = np.radians(self.lean)
         if self.upright:
-            sine = convergence * (self.y * np.sin(angle) - self.x * np.cos(angle))
-        else:
-            sine = -convergence * ((self.y - horizon_y) * np.cos(angle) + self.x * np.sin(angle))
-        return np.asarray(self.lean + np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0))))
+            return np.asarray(self.y * np.sin(angle) - self.x * np.cos(angle))
+        return np.asarray(-((self.y - horizon_y) * np.cos(angle) + self.x * np.sin(angle)))
 
     def only(self, use: NDArray[np.bool_]) -> "Family":
         """Some of the segments."""
@@ -75,14 +79,7 @@ class Family:
 
     def votes(self, horizon_y: float = 0.0, tried: Floats = CONVERGENCE) -> Floats:
         """Weight of the segments for each convergence that is tried (rows) and each lean of `GRID` (columns)."""
-        weight = self.weight
-        count = GRID.size
-        out = np.empty((tried.size, count))
-        for row, convergence in enumerate(tried):
-            place = (self.implied(float(convergence), horizon_y) + MAX_DEGREES) / STEP
-            index = np.round(place).astype(np.int64)
-            inside = (index >= 0) & (index < count)
-            out[row] = np.bincount(index[inside], weight[inside], minlength=count)
+        out = votes_for_leans(self.lean, self._slopes(horizon_y), self.weight, tried)
         return smoothed(out, _SPREAD / STEP)
 
 
