@@ -80,11 +80,12 @@ def warm_up() -> None:
 
     from immich_sidecar.advise import adviser  # noqa: F401  imported for its side effect: being loaded
     from immich_sidecar.analysis import analysis  # noqa: F401
-    from immich_sidecar.analysis.measure import tilt
+    from immich_sidecar.analysis.measure import columns, tilt
     from immich_sidecar.develop import engine, preview  # noqa: F401
 
     cv2.setNumThreads(1)
     engine.warm()
+    columns.warm()
     tilt.warm()
 
 

@@ -62,12 +62,13 @@ def measure_exposure(display: NDArray[np.uint8], linear: NDArray[np.float32]) ->
     smallest, largest = extremes(linear)
     smallest_code, largest_code = extremes(display)
     brightest = max(1e-4, percentile(largest, 99.7))
-    top = linear[luminance >= percentile(luminance, 95)]
+    levels = percentiles(luminance, (1, 5, 25, 50, 75, 95, 99))
+    top = linear[luminance >= levels[5]]
     red, green, blue = (float(v) for v in top.reshape(-1, 3).mean(axis=0))
     warm = 0.0 if red <= 1e-4 else float(np.clip((red - blue) / red * (red / max(green, 1e-4)) ** 0.5, 0, 1))
     visible = (largest > 0.004) & (largest < _CLIPPED)
     saturation = 1 - smallest[visible] / largest[visible] if visible.any() else np.zeros(1, np.float32)
-    stops = np.log2(percentiles(luminance, (1, 5, 25, 50, 75, 95, 99)) + 1e-4)
+    stops = np.log2(levels + 1e-4)
     clipped = [float((linear[..., c] >= _CLIPPED).mean()) for c in range(3)]
     return Exposure(
         percentiles=tuple(round(float(v), 3) for v in stops),

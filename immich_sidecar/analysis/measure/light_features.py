@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_sidecar.analysis.measure.columns import channel_means, edge_powers, fifth_powers
 from immich_sidecar.analysis.measure.exposure import LUMINANCE, extremes
 from immich_sidecar.analysis.measure.percentiles import by_column, percentiles
 from immich_sidecar.develop.averaging import averaged
@@ -77,14 +78,17 @@ def light_features(linear: Linear) -> dict[str, Colour]:
     zones = _zones(luminance[usable])
     grey, grey_contrast = _grey_pixels(picture, usable.reshape(height, width))
     plateau, plateau_colour = _plateau(pixels, largest, _stops(brightest))
-    middle = by_column(colours, (50,))[0]
+    # Sorted as they are, in single precision.
+    single = colours.astype(np.float32)
+    middle, reach = np.split(by_column(single, (50, 2, 10, 25, 75, 90, 98)), [1])
+    middle = middle[0]
     estimates: dict[str, Colour] = {
-        "grey_world": _colour(pixels.mean(axis=0)),
-        "shades": _colour(np.power(pixels, 5).mean(axis=0) ** 0.2),
+        "grey_world": _colour(channel_means(pixels)),
+        "shades": _colour(fifth_powers(pixels) ** 0.2),
         "white_patch": np.concatenate([_colour(channels[7]), _colour(channels[6])]),
         "edges": _edges(picture),
         "typical": middle,
-        "zones": np.concatenate([by_column(colours[z], (50,))[0] if z.sum() > 20 else middle for z in zones]),
+        "zones": np.concatenate([by_column(single[z], (50,))[0] if z.sum() > 20 else middle for z in zones]),
         "grey_pixels": grey,
         "plateau_colour": plateau_colour,
     }
@@ -110,11 +114,11 @@ def light_features(linear: Linear) -> dict[str, Colour]:
         "spread": np.log2([np.median(np.linalg.norm(pairs - centre, axis=1)) + 0.02]),
         "deviation": colours.std(axis=0),
         "alignment": np.array([_alignment(colours)]),
-        "reach": by_column(colours, (2, 10, 25, 75, 90, 98)).ravel(),
+        "reach": reach.ravel(),
         "near": _shares([distance < radius for radius in _NEAR for distance in (neutral, central)]),
         "near_zones": _shares([distance[z] < 0.12 for z in zones[:3] for distance in (neutral, central)]),
         "saturation": percentiles(saturation, (5, 25, 50, 75, 95)),
-        "thirds": np.concatenate([np.clip(_colour(third.mean(axis=0)), -2.5, 2.5) for third in thirds]),
+        "thirds": np.concatenate([np.clip(_colour(channel_means(third)), -2.5, 2.5) for third in thirds]),
         "thirds_light": np.log2([float((third @ LUMINANCE).mean()) + 1e-3 for third in thirds]),
         "burnt": _burnt(pixels, burnt),
         "skin": _shares([skin]),
@@ -162,20 +166,17 @@ def _alignment(colours: Colour) -> float:
 def _edges(picture: Linear) -> Colour:
     """Grey edge of first order, with norms 1 and 4, and of second order with norm 3."""
     smooth = cv2.GaussianBlur(picture, (0, 0), 1.0)
-    across, down = (cv2.Sobel(smooth, cv2.CV_32F, *order).reshape(-1, 3) for order in ((1, 0), (0, 1)))
-    first = np.sqrt(across * across + down * down)
-    second = np.abs(cv2.Laplacian(smooth, cv2.CV_32F)).reshape(-1, 3)
-    whole = extremes(picture.reshape(-1, 3))[1] < _CLIPPED
-    if whole.sum() > 500:
-        first, second = first[whole], second[whole]
-    squared = first * first
-    return np.concatenate(
-        [
-            _colour(first.mean(axis=0)),
-            _colour((squared * squared).mean(axis=0) ** 0.25),
-            _colour((second * second * second).mean(axis=0) ** (1 / 3)),
-        ]
+    derived = (
+        cv2.Sobel(smooth, cv2.CV_32F, 1, 0),
+        cv2.Sobel(smooth, cv2.CV_32F, 0, 1),
+        cv2.Laplacian(smooth, cv2.CV_32F),
     )
+    across, down, second = (np.asarray(values, np.float32).reshape(-1, 3) for values in derived)
+    whole = extremes(picture.reshape(-1, 3))[1] < _CLIPPED
+    if whole.sum() <= 500:
+        whole = np.ones_like(whole)
+    first, fourth, third = edge_powers(across, down, second, whole)
+    return np.concatenate([_colour(first), _colour(fourth**0.25), _colour(third ** (1 / 3))])
 
 
 def _grey_pixels(picture: Linear, usable: NDArray[np.bool_]) -> tuple[Colour, Colour]:
