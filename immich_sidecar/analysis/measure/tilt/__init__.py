@@ -16,7 +16,12 @@ from pydantic import BaseModel, ConfigDict
 from immich_sidecar.analysis.measure.tilt import segment_detector
 from immich_sidecar.analysis.measure.tilt.candidates import Agreement, Candidate, candidates
 from immich_sidecar.analysis.measure.tilt.grid import MAX_DEGREES
-from immich_sidecar.analysis.measure.tilt.histograms import meetings_at_points, meetings_on_horizon, votes_for_leans
+from immich_sidecar.analysis.measure.tilt.histograms import (
+    clear_directions,
+    meetings_at_points,
+    meetings_on_horizon,
+    votes_for_leans,
+)
 from immich_sidecar.analysis.measure.tilt.judge import judge
 from immich_sidecar.analysis.measure.tilt.paths import sums_along
 from immich_sidecar.analysis.measure.tilt.vanishing import FOCAL
@@ -87,6 +92,10 @@ def warm() -> None:
     meetings_on_horizon(lines, 0.0, np.zeros(1), focal=FOCAL, deviation=0.1)
     meetings_at_points(lines, np.zeros(1), np.zeros(1), deviation=0.1)
     votes_for_leans(*np.zeros((4, 1)))
+    plane = np.zeros((8, 8), np.float32)
+    # Gradients are parts of larger planes.
+    part = plane[1:-1, 1:-1]
+    clear_directions((part, part, plane), (plane, plane, plane), 1.0)
     sums_along(np.zeros((8, 8), np.float32), np.zeros(1))
 
 

@@ -57,6 +57,54 @@ def _add_votes(leans: Any, slopes: Any, weights: Any, tried: Any, out: Any) -> N
                 out[row, index] += weights[i]
 
 
+Planes = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+def clear_directions(gradients: Planes, blurred: Planes, ceiling: float) -> NDArray[np.float64]:
+    """Histograms of the directions of edges, each weighed by how clear a direction its neighbourhood has.
+
+    Parameters
+    ----------
+    gradients
+        To the right and down, and the size of both.
+    blurred
+        Mean squares of the first and of the second, and the mean product of both, around each pixel.
+    ceiling
+        Size of a gradient from which on it counts no more; below a tenth of it, it does not count.
+
+    Returns
+    -------
+    Shape (2, leans of `GRID`): of edges that are level, and of upright ones.
+    """
+    out = np.zeros((2, GRID.size))
+    _add_directions(gradients, blurred, np.float32(ceiling), np.float32(0.1 * ceiling), out)
+    return out
+
+
+@compiled
+def _add_directions(gradients: Any, blurred: Any, ceiling: Any, least: Any, out: Any) -> None:
+    """Add each pixel that has a gradient to the lean nearest to its own."""
+    across, down, size = gradients
+    xx, yy, xy = blurred
+    degrees = 180.0 / math.pi
+    widest = np.float32(math.tan((MAX_DEGREES + 1) / degrees))
+    for y in range(size.shape[0]):
+        for x in range(size.shape[1]):
+            if size[y, x] <= least:
+                continue
+            dx, dy = across[y, x], down[y, x]
+            is_level, is_upright = abs(dx) < widest * abs(dy), abs(dy) < widest * abs(dx)
+            if not (is_level or is_upright):
+                continue
+            slope = dx / dy if is_level else -dy / dx
+            index = int(np.rint((math.atan(float(slope)) * degrees + MAX_DEGREES) / STEP))
+            if 0 <= index < out.shape[1]:
+                unequal, both = xx[y, x] - yy[y, x], xx[y, x] + yy[y, x] + np.float32(1e-3)
+                coherence = (unequal * unequal + np.float32(4) * xy[y, x] * xy[y, x]) / (both * both)
+                weight = min(size[y, x], ceiling) * coherence * coherence
+                out[0 if is_level else 1, index] += weight
+
+
 def meetings_on_horizon(
     lines: Floats, turn: float, heights: Floats, *, focal: float, deviation: float
 ) -> NDArray[np.float64]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.analysis.measure.percentiles import percentile
-from immich_sidecar.analysis.measure.tilt.grid import GRID, MAX_DEGREES, STEP, smoothed
+from immich_sidecar.analysis.measure.tilt.grid import GRID, MAX_DEGREES, smoothed
+from immich_sidecar.analysis.measure.tilt.histograms import clear_directions
 from immich_sidecar.analysis.measure.tilt.paths import sums_along
 from immich_sidecar.develop.averaging import averaged
 
@@ -38,26 +39,18 @@ def gradient_profiles(grey: Grey) -> tuple[Floats, Floats]:
     """Histograms of gradient directions; only neighbourhoods with one clear direction count."""
     small = shrunk(grey, _GRADIENT_EDGE)
     smooth = cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1.2)
-    gx, gy = cv2.Scharr(smooth, cv2.CV_32F, 1, 0), cv2.Scharr(smooth, cv2.CV_32F, 0, 1)
+    gx = np.asarray(cv2.Scharr(smooth, cv2.CV_32F, 1, 0), np.float32)
+    gy = np.asarray(cv2.Scharr(smooth, cv2.CV_32F, 0, 1), np.float32)
     margin = max(4, int(_BORDER * max(small.shape)))
     gx, gy = gx[margin:-margin, margin:-margin], gy[margin:-margin, margin:-margin]
     squares = gx * gx, gy * gy, gx * gy
-    magnitude = np.sqrt(squares[0] + squares[1])
+    magnitude = np.asarray(np.sqrt(squares[0] + squares[1]), np.float32)
     # A strong edge is no better evidence of direction than a clear one.
     ceiling = percentile(magnitude[::3, ::3], 97)
-    xx, yy, xy = (cv2.blur(p, (9, 9)) for p in squares)
-    coherence = ((xx - yy) ** 2 + 4 * xy * xy) / (xx + yy + 1e-3) ** 2
-    weight = np.minimum(magnitude, ceiling) * coherence * coherence
-    profiles = []
-    for along, across, sign in ((gx, gy, 1.0), (gy, gx, -1.0)):
-        steep = np.abs(along) < np.tan(np.radians(MAX_DEGREES + 1)) * np.abs(across)
-        steep &= magnitude > 0.1 * ceiling
-        lean = np.degrees(np.arctan(sign * along[steep] / across[steep]))
-        index = np.round((lean + MAX_DEGREES) / STEP).astype(np.int64)
-        inside = (index >= 0) & (index < GRID.size)
-        histogram = np.bincount(index[inside], weight[steep][inside], minlength=GRID.size)
-        profiles.append(smoothed(histogram / weight.size / max(ceiling, 1e-3), 4.0))
-    return profiles[0], profiles[1]
+    xx, yy, xy = (np.asarray(cv2.blur(p, (9, 9)), np.float32) for p in squares)
+    histograms = clear_directions((gx, gy, magnitude), (xx, yy, xy), ceiling)
+    level, upright = (smoothed(h / magnitude.size / max(ceiling, 1e-3), 4.0) for h in histograms)
+    return level, upright
 
 
 def spectrum_profiles(grey: Grey) -> tuple[Floats, Floats]:
@@ -65,12 +58,14 @@ def spectrum_profiles(grey: Grey) -> tuple[Floats, Floats]:
     small = shrunk(grey, _SPECTRUM_EDGE).astype(np.float32)
     height, width = small.shape
     size = _SPECTRUM_EDGE * 2
-    canvas = np.zeros((size, size), np.float32)
-    canvas[:height, :width] = (small - small.mean()) * cv2.createHanningWindow((width, height), cv2.CV_32F)
-    power = np.abs(np.fft.rfft2(canvas)).astype(np.float32) ** 2
+    canvas = (small - small.mean()) * cv2.createHanningWindow((width, height), cv2.CV_32F)
+    # Nothing lies beyond the picture, and only frequencies that are looked at are worked out.
+    radius = np.arange(14, int(size * 0.42), dtype=np.float32)
+    rows = np.fft.rfft(canvas, size, axis=1)[:, : radius.size + 16]
+    spectrum = np.fft.fft(rows, size, axis=0)
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
     # Rows of the other sign are folded in so that one half-plane with the origin in the middle remains.
     power = np.fft.fftshift(power, axes=0)
-    radius = np.arange(14, int(size * 0.42), dtype=np.float32)
     angle = np.radians(GRID).astype(np.float32)[:, None]
     profiles = []
     # A level edge has its energy on the vertical frequency axis, and turns with the picture.
