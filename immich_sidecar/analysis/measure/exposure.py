@@ -72,7 +72,7 @@ def measure_exposure(display: NDArray[np.uint8], linear: NDArray[np.float32]) ->
     visible = (largest > 0.004) & (largest < _CLIPPED)
     saturation = 1 - smallest[visible] / largest[visible] if visible.any() else np.zeros(1, np.float32)
     stops = np.log2(levels + 1e-4)
-    clipped = [_share(channel >= _CLIPPED) for channel in channels]
+    clipped = [share_of(channel >= _CLIPPED) for channel in channels]
     return Exposure(
         percentiles=tuple(round(float(v), 3) for v in stops),
         key=round(float(np.log2(luminance + 2e-3).mean()), 3),
@@ -82,10 +82,10 @@ def measure_exposure(display: NDArray[np.uint8], linear: NDArray[np.float32]) ->
             round(clipped[0], 4),
             round(clipped[1], 4),
             round(clipped[2], 4),
-            round(_share(smallest >= _CLIPPED), 4),
+            round(share_of(smallest >= _CLIPPED), 4),
         ),
-        crushed=round(_share(largest_code <= 2), 4),
-        darkness=round(_share(luminance < brightest * 0.01), 4),
+        crushed=round(share_of(largest_code <= 2), 4),
+        darkness=round(share_of(luminance < brightest * 0.01), 4),
         warmth=round(warm, 3),
         saturation=round(float(saturation.mean()), 3),
     )
@@ -108,7 +108,8 @@ def _apart(image: NDArray[_Number]) -> tuple[NDArray[_Number], NDArray[_Number],
     return red, green, blue
 
 
-def _share(mask: NDArray[np.bool_]) -> float:
+def share_of(mask: NDArray[np.bool_]) -> float:
+    """Which part of a mask is set, 0..1; the mask has at least one entry."""
     return np.count_nonzero(mask) / mask.size
 
 

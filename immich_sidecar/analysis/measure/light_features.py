@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.analysis.measure.columns import channel_means, edge_powers, fifth_powers
-from immich_sidecar.analysis.measure.exposure import LUMINANCE, extremes
+from immich_sidecar.analysis.measure.exposure import LUMINANCE, extremes, share_of
 from immich_sidecar.analysis.measure.percentiles import by_column, percentiles
 from immich_sidecar.develop.averaging import averaged
 
@@ -122,7 +122,7 @@ def light_features(linear: Linear) -> dict[str, Colour]:
         "thirds_light": np.log2([float((third @ LUMINANCE).mean()) + 1e-3 for third in thirds]),
         "burnt": _burnt(pixels, burnt),
         "skin": _shares([skin]),
-        "deep": np.array([(luminance < brightest[3] * part).mean() for part in (0.01, 0.05)]),
+        "deep": np.array([share_of(luminance < brightest[3] * part) for part in (0.01, 0.05)]),
         "ceilings": _ceilings(pixels, _stops(channels[-1]), _stops(below_top)),
     }
 
@@ -137,7 +137,7 @@ def _stops(light: NDArray[np.floating]) -> Colour:
 
 
 def _shares(masks: Iterable[NDArray[np.bool_]]) -> Colour:
-    return np.log2([float(mask.mean()) + 2e-3 if mask.size else 2e-3 for mask in masks])
+    return np.log2([share_of(mask) + 2e-3 if mask.size else 2e-3 for mask in masks])
 
 
 def _colour(light: NDArray[np.floating]) -> Colour:
@@ -186,7 +186,8 @@ def _grey_pixels(picture: Linear, usable: NDArray[np.bool_]) -> tuple[Colour, Co
     """
     logs = np.log(np.maximum(picture, np.float32(1e-3)))
     contrast = logs - cv2.GaussianBlur(logs, (0, 0), 2.0)
-    strength = np.sqrt((contrast * contrast).sum(axis=2))
+    squares = contrast * contrast
+    strength = np.sqrt(squares[..., 0] + squares[..., 1] + squares[..., 2])
     red, blue = contrast[..., 0] - contrast[..., 1], contrast[..., 2] - contrast[..., 1]
     unequal = np.sqrt(red * red + blue * blue) / (strength + np.float32(1e-3))
     unequal = np.where(usable & (strength > 0.04), unequal, np.float32(2.0))
@@ -221,10 +222,10 @@ def _ceilings(pixels: Linear, top: Colour, below: Colour) -> Colour:
     What was cut off in a channel keeps one level when light is changed later, and so tells by how much it was, for each
     channel apart; a picture in which nothing was cut off has no such level.
     """
-    near = pixels > (np.exp2(top - _LEVEL) - FLOOR).astype(np.float32)
-    red, green, blue = near.T
-    together = [(red & green & blue).mean(), (red & green).mean(), (green & blue).mean(), (red & blue).mean()]
-    level = np.log2(np.array([*together, *near.mean(axis=0)]) + 2e-4)
+    least = (np.exp2(top - _LEVEL) - FLOOR).astype(np.float32)
+    red, green, blue = (pixels[:, channel] > least[channel] for channel in range(3))
+    masks = (red & green & blue, red & green, green & blue, red & blue, red, green, blue)
+    level = np.log2(np.array([share_of(mask) for mask in masks]) + 2e-4)
     # The last of all features: see `TOPS`.
     return np.concatenate([[top[0] - top[1], top[2] - top[1]], top, np.log2(top - below + 0.01).ravel(), level])
 

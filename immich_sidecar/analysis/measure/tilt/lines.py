@@ -5,6 +5,7 @@ point far above or below, the zenith), or as a level edge (parallel edges meet i
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class Family:
     along: float
     upright: bool
 
-    @property
+    @cached_property
     def weight(self) -> Floats:
         """Votes of each segment: long ones know their direction much better than short ones."""
         return np.asarray(self.length**2)
@@ -63,10 +64,14 @@ class Family:
         horizon_y
             Height of the horizon at the middle of the picture; only for level edges.
         """
-        sine = convergence * self._slopes(horizon_y)
-        return np.asarray(self.lean + np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0))))
+        sine = convergence * (self._slopes if horizon_y == 0.0 else self._slopes_around(horizon_y))
+        return np.asarray(self.lean + np.degrees(np.arcsin(np.minimum(np.maximum(sine, -1.0), 1.0))))
 
-    def _slopes(self, horizon_y: float) -> Floats:
+    @cached_property
+    def _slopes(self) -> Floats:
+        return self._slopes_around(0.0)
+
+    def _slopes_around(self, horizon_y: float) -> Floats:
         """Sine of the angle by which a convergence of 1 turns each segment."""
         angle = np.radians(self.lean)
         if self.upright:
@@ -79,7 +84,7 @@ class Family:
 
     def votes(self, horizon_y: float = 0.0, tried: Floats = CONVERGENCE) -> Floats:
         """Weight of the segments for each convergence that is tried (rows) and each lean of `GRID` (columns)."""
-        out = votes_for_leans(self.lean, self._slopes(horizon_y), self.weight, tried)
+        out = votes_for_leans(self.lean, self._slopes_around(horizon_y), self.weight, tried)
         return smoothed(out, _SPREAD / STEP)
 
 
