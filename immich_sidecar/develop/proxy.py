@@ -175,13 +175,16 @@ def _linear(decoded: Decoded, pixels: Array) -> Linear:
 
     if pixels.dtype == np.uint8:
         table = np.ascontiguousarray(decoded.space.decoding(256).T[None], np.float32)
+        if decoded.space.is_srgb:
+            # What is clipped before lies nowhere beyond.
+            return np.asarray(cv2.LUT(np.ascontiguousarray(pixels), np.clip(table, 0.0, 1.0)), np.float32)
         linear = cv2.LUT(np.ascontiguousarray(pixels), table)
     else:
         curves = decoded.space.decoding(65536)
         linear = np.stack([curves[i][pixels[..., i]] for i in range(3)], axis=-1)
     if not decoded.space.is_srgb:
         linear = linear @ decoded.space.to_srgb.T.astype(np.float32)
-    clipped: Linear = np.clip(linear, 0.0, 1.0).astype(np.float32)
+    clipped: Linear = np.clip(linear, 0.0, 1.0).astype(np.float32, copy=False)
     return clipped
 
 
@@ -216,7 +219,10 @@ def _patches(patches: list[Array]) -> _Patches:
     for patch in patches:
         rgb = patch.astype(np.float32) / np.float32(255.0)
         y: Linear = (rgb @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.float32)
-        cb, cr = (rgb[..., 2] - y) / 1.772, (rgb[..., 0] - y) / 1.402
+        # One plane after the other, as they are looked at.
+        planes = np.empty((2, *y.shape), np.float32)
+        np.divide(rgb[..., 2] - y, 1.772, out=planes[0])
+        np.divide(rgb[..., 0] - y, 1.402, out=planes[1])
         luma.append(y)
-        chroma.append(np.stack([cb, cr], axis=-1).astype(np.float32))
+        chroma.append(planes.transpose(1, 2, 0))
     return tuple(luma), tuple(chroma)
