@@ -113,7 +113,7 @@ async def test_a_socket_without_the_right_to_everything_is_told_so_and_cut(
         "bearer": {"Authorization": f"Bearer {server.add_key(ada)}"},
     }[credential]
     listener = await Listener().connect(server, **headers)
-    await asyncio.wait_for(listener.disconnected.wait(), 5)
+    await asyncio.wait_for(listener.disconnected.wait(), 20)
     assert listener.heard == [("error", ("unauthorized",))]
     assert server.listeners(ada) == 0
 
@@ -138,7 +138,7 @@ async def test_a_server_that_goes_away_cuts_sockets_and_repeats_nothing(
     listener = await Listener().connect(server, x_api_key=client.headers["x-api-key"])
     await listener.until("on_server_version")
     await server.go_away()
-    await asyncio.wait_for(listener.disconnected.wait(), 5)
+    await asyncio.wait_for(listener.disconnected.wait(), 20)
     await server.come_back()
     await upload(client, picture())
     await server.settled()

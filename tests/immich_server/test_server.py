@@ -253,10 +253,10 @@ async def test_it_runs_as_a_program() -> None:
         *(sys.executable, "-m", "tests.immich_server", "--port", "0"), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    lines = [(await asyncio.wait_for(process.stdout.readline(), 20)).decode() for _ in range(2)]
+    lines = [(await asyncio.wait_for(process.stdout.readline(), 60)).decode() for _ in range(2)]
     found = re.fullmatch(r"IMMICH_URL=(\S+)\nIMMICH_API_KEY=(\S+)\n", "".join(lines))
     assert found
     async with httpx.AsyncClient(headers={"x-api-key": found[2]}) as client:
         assert (await client.get(f"{found[1]}/api/users/me")).json()["name"] == "Admin"
     process.send_signal(signal.SIGINT)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 30) == 0

@@ -20,7 +20,7 @@ async def happen(front: Front, count: int, owner: str = "local", start: int = 0)
 
 async def receive(socket: ClientWebSocketResponse, kind: str | None = None) -> dict[str, Any]:
     while True:
-        message: dict[str, Any] = await asyncio.wait_for(socket.receive_json(), 5)
+        message: dict[str, Any] = await asyncio.wait_for(socket.receive_json(), 20)
         if kind is None or message["type"] == kind:
             return message
 
