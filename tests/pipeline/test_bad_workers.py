@@ -35,7 +35,7 @@ async def test_only_the_two_fail(tmp_path: Path) -> None:
         killer, hanger = photos[3], photos[6]
         executor.poison = {killer: jobs.killed, hanger: jobs.hang}
         await house.dispatcher.start()
-        await house.settled(90)
+        await house.settled(240)
         for sha in photos:
             photo = await house.photo(sha)
             if sha in (killer, hanger):
