@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from immich_sidecar.library.tables import WorkState
 from immich_sidecar.pipeline import tasks
 from immich_sidecar.pipeline.executor import PoolExecutor
@@ -26,6 +28,7 @@ class Poisoned:
         return await self._pool.run(function, *args, **more)
 
 
+@pytest.mark.timeout(420)
 async def test_only_the_two_fail(tmp_path: Path) -> None:
     pool = PoolExecutor(2, warm_up=tasks.warm_up)
     await pool.start()
