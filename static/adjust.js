@@ -126,32 +126,43 @@ export async function preview() {
     const response = await fetch(target, { signal: request.signal, headers: { "HX-Request": "true" } });
     if (mine !== asked || response.status === 204) return;
     if (!response.ok) throw new Error((await response.json()).error);
-    showPreview(URL.createObjectURL(await response.blob()));
+    const url = URL.createObjectURL(await response.blob());
+    const next = await loaded(url);
+    if (mine === asked) showPreview(url, next);
+    else URL.revokeObjectURL(url);
   } catch (error) {
     if (error.name !== "AbortError" && mine === asked) toast(error.message, { bad: true });
   } finally {
     clearTimeout(busy);
-    if (mine === asked) by("busy").hidden = true;
+    if (mine === asked) {
+      by("busy").hidden = true;
+      document.dispatchEvent(new Event("previewed"));
+    }
   }
 }
 
-function showPreview(url) {
+function loaded(url) {
+  return new Promise((resolve, reject) => {
+    const image = new Image();
+    image.onload = () => resolve(image);
+    image.onerror = () => reject(new Error("The preview that came is no picture. Reload the page."));
+    image.src = url;
+  });
+}
+
+function showPreview(url, next) {
   const after = by("after");
   after.dataset.saved ??= after.src;
   after.dataset.savedWidth ??= after.getAttribute("width");
   after.dataset.savedHeight ??= after.getAttribute("height");
-  const next = new Image();
-  next.onload = () => {
-    // Attributes give the shape; a preview with another shape must not be squeezed into the old one.
-    const scale = Math.max(1, Number(after.dataset.savedWidth) / next.naturalWidth);
-    after.setAttribute("width", Math.round(next.naturalWidth * scale));
-    after.setAttribute("height", Math.round(next.naturalHeight * scale));
-    after.src = url;
-    if (previewUrl) URL.revokeObjectURL(previewUrl);
-    previewUrl = url;
-    plain();
-  };
-  next.src = url;
+  // Attributes give the shape; a preview with another shape must not be squeezed into the old one.
+  const scale = Math.max(1, Number(after.dataset.savedWidth) / next.naturalWidth);
+  after.setAttribute("width", Math.round(next.naturalWidth * scale));
+  after.setAttribute("height", Math.round(next.naturalHeight * scale));
+  after.src = url;
+  if (previewUrl) URL.revokeObjectURL(previewUrl);
+  previewUrl = url;
+  plain();
 }
 
 export function showSaved() {

@@ -7,6 +7,8 @@ const by = (id) => document.getElementById(id);
 
 let cropping = false;
 let crop = null;
+// The shape as its button names it, and its width to height; no name, or 0: any.
+let wanted = "";
 let aspect = 0;
 
 export const isCropping = () => cropping;
@@ -25,12 +27,17 @@ export function startCrop() {
   for (const id of ["hold", "turns"]) if (by(id)) by(id).hidden = true;
   plain();
   loadFrames();
-  preview().then(() => {
-    by("cropper").hidden = false;
-    place();
-    by("crop-box").focus({ preventScroll: true });
-  });
+  preview();
 }
+
+// The frame lies over the whole picture, so it comes with the first preview that shows it. A shape may be wanted before.
+document.addEventListener("previewed", () => {
+  if (!cropping || !by("cropper").hidden) return;
+  by("cropper").hidden = false;
+  shape(wanted);
+  place();
+  by("crop-box").focus({ preventScroll: true });
+});
 
 export function endCrop() {
   if (!cropping) return;
@@ -77,12 +84,13 @@ function ratio() {
 }
 
 function shape(value) {
+  wanted = value;
   const image = by("after");
   aspect = value === "original" ? image.naturalWidth / image.naturalHeight : Number(value);
   for (const button of by("aspects").querySelectorAll("[data-aspect]")) {
     button.setAttribute("aria-pressed", String(button.dataset.aspect === value));
   }
-  if (!aspect) return;
+  if (!aspect || by("cropper").hidden) return;
   crop = shaped(crop, ratio());
   place();
 }
@@ -145,5 +153,6 @@ export function nudge(key, sizes) {
 // Another photo is shown.
 export function leaveCrop() {
   cropping = false;
+  wanted = "";
   aspect = 0;
 }

@@ -1,6 +1,7 @@
 """The photo page in a browser."""
 
 import json
+import re
 import sqlite3
 import time
 
@@ -39,6 +40,13 @@ def slide(page: Page, name: str, value: float) -> None:
     page.locator(f"#slider-{name}").evaluate(
         "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', {bubbles: true})) }", value
     )
+
+
+def let_go(page: Page, held: list[Route]) -> None:
+    while not held:
+        page.wait_for_timeout(20)
+    while held:
+        held.pop().continue_()
 
 
 def test_before_and_after_by_pointer_and_keys(service: Service, open_page: Open) -> None:
@@ -120,6 +128,33 @@ def test_the_crop_frame_by_mouse_keys_and_shape(service: Service, open_page: Ope
     expect(page.locator("#photo")).to_have_attribute("data-shown", str(made["version"]))
     assert abs(made["versions"][0]["width"] - made["versions"][0]["height"]) <= 4
     assert made["recipe"]["user_overrides"]["crop"]["width"] < 0.9
+
+
+def test_a_shape_is_kept_and_the_frame_left_before_the_picture_came(service: Service, open_page: Open) -> None:
+    held: list[Route] = []
+    page, _ = opened(service, open_page)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(re.compile("/adjusted[?]"), hold)
+    page.keyboard.press("c")
+    page.get_by_role("button", name="1:1").click()
+    box = page.locator("#crop-box")
+    expect(box).to_be_hidden()
+    let_go(page, held)
+    expect(box).to_be_focused()
+    square = box.bounding_box()
+    assert square is not None
+    assert square["width"] > 100
+    assert abs(square["width"] - square["height"]) < 2
+    page.get_by_role("button", name="Done").click()
+    page.keyboard.press("c")
+    page.get_by_role("button", name="Done").click()
+    let_go(page, held)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(200)
+    expect(box).to_be_hidden()
 
 
 def test_turning_and_mirroring_turn_what_the_sliders_hold(service: Service, open_page: Open) -> None:
@@ -285,6 +320,7 @@ def test_a_suggested_frame_is_set_with_one_click(service: Service, open_page: Op
     page.keyboard.press("c")
     square = page.locator("#frames [data-frame]", has_text="1:1")
     square.click()
+    expect(page.locator("#crop-box")).to_be_visible()
     box, whole = page.locator("#crop-box").bounding_box(), page.locator("#cropper").bounding_box()
     assert box is not None
     assert whole is not None
