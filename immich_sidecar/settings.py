@@ -25,6 +25,8 @@ WORKER_MEMORY_BYTES = 1 << 30
 _SIZES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _OWNER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+\Z|/\Z")
+#: How POSIX writes a zone without its name, e.g. CET-1CEST,M3.5.0,M10.5.0/3.
+_ZONE_RULE = re.compile(r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)[+-]?\d{1,2}(?!\w*/)")
 _PORTS = {"http": 80, "https": 443}
 
 #: First parts of the paths that Immich's own pages and its API have.
@@ -141,7 +143,8 @@ class Settings(BaseSettings):
     tz: str | None = Field(
         default=None,
         validation_alias=AliasChoices("TZ"),
-        description="Time zone, e.g. `Europe/Berlin`, for capture times without one. Default: the system's.",
+        description="Time zone, e.g. `Europe/Berlin`, for capture times without one and for times on the pages. "
+        "Default: the system's.",
     )
 
     # Where things are
@@ -409,11 +412,15 @@ class Settings(BaseSettings):
     @field_validator("tz")
     @classmethod
     def _is_time_zone(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                ZoneInfo(value.removeprefix(":"))
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                raise ValueError("the name of a time zone such as Europe/Berlin") from None
+        if value is None or _ZONE_RULE.match(value):
+            return value
+        name = value.removeprefix(":")
+        if Path(name).is_absolute() and Path(name).is_file():
+            return value
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("the name of a time zone such as Europe/Berlin") from None
         return value
 
     @field_validator("hot_folders", mode="before")

@@ -6,6 +6,7 @@
 
 import os
 import tempfile
+import time
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
@@ -13,6 +14,10 @@ for _variable in [name for name in os.environ if name.startswith("IMMICH_")]:
     del os.environ[_variable]
 for _variable in [name for name in os.environ if name.startswith("SIDECAR_") and "TEST" not in name]:
     del os.environ[_variable]
+
+# Where tests run, it is the same time.
+os.environ["TZ"] = "UTC"
+time.tzset()
 
 # Libraries of models never ask a hub, and write their settings nowhere but into a folder that goes with the tests.
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -110,6 +110,19 @@ def test_environment_of_the_service_is_accepted(monkeypatch: pytest.MonkeyPatch)
     assert load_settings().webhook_url == "http://immich-sidecar:2380"
 
 
+def test_every_setting_can_be_set_in_the_file_of_the_stack():
+    from immich_sidecar.settings import Settings, variable_of
+
+    # What the image itself sets, or what is a file inside of it.
+    fixed = {"SIDECAR_DATA_DIR", "SIDECAR_HOST", "SIDECAR_PORT", "IMMICH_API_KEY_FILE", "SIDECAR_SECRET_KEY_FILE"}
+    # Secrets and addresses hold as they are; what the file itself fills in has a default of its own.
+    environment = merged({})["services"]["immich-sidecar"]["environment"]
+    wanted = {variable_of(name) for name in Settings.model_fields} - fixed
+    assert wanted == set(environment) - {"PUID", "PGID"}
+    told = merged({name: "told" for name in wanted})["services"]["immich-sidecar"]["environment"]
+    assert {name for name in wanted if told[name] != "told"} == {"IMMICH_URL"}
+
+
 def test_gpu_block_follows_the_convention():
     text = (ROOT / "compose.override.yml").read_text()
     block = re.search(r"(?:^    # (?:extends:| {2}).*\n)+", text, re.MULTILINE)[0]

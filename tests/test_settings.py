@@ -74,6 +74,7 @@ def test_documents_and_deployment_name_no_unknown_setting():
         ("IMMICH_URL", "immich-server:2283", "http://"),
         ("SIDECAR_MODELS_MIRROR", "mirror.example", "https://"),
         ("TZ", "Mars/Olympus", "Europe/Berlin"),
+        ("TZ", "/no/such/zone", "Europe/Berlin"),
     ],
 )
 def test_wrong_value_is_explained_in_one_line(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, allowed: str):
@@ -84,6 +85,14 @@ def test_wrong_value_is_explained_in_one_line(monkeypatch: pytest.MonkeyPatch, v
     assert "\n" not in message
     assert message.startswith(f"{variable}={value}")
     assert allowed in message
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Berlin", ":Europe/Berlin", "UTC0", "EST5EDT", "CET-1CEST,M3.5.0,M10.5.0/3", "<+03>-3", __file__]
+)
+def test_every_form_of_a_time_zone_that_systems_know(monkeypatch: pytest.MonkeyPatch, zone: str):
+    monkeypatch.setenv("TZ", zone)
+    assert load_settings().tz == zone
 
 
 def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -101,6 +110,7 @@ def test_empty_values_mean_the_default(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv(variable_of(name), " ")
     settings = load_settings()
     monkeypatch.undo()
+    monkeypatch.delenv("TZ")
     assert settings == load_settings()
 
 

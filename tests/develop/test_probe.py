@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import time
 import struct
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -34,9 +35,21 @@ def test_facts_of_a_jpeg_with_everything(tmp_path, picture) -> None:
     assert (facts.has_gain_map, facts.is_motion_photo, facts.is_panorama) == (False, False, False)
 
 
-def test_a_time_without_offset_is_taken_as_utc(tmp_path, picture) -> None:
+@pytest.mark.parametrize(("zone", "hour"), [("UTC", 18), ("Europe/Berlin", 16), ("CET-1CEST,M3.5.0,M10.5.0/3", 16)])
+def test_a_time_without_offset_is_that_of_the_system(tmp_path, picture, monkeypatch, zone, hour) -> None:
     path = make.write_jpeg(tmp_path / "a.jpg", picture, exif=make.full_exif(offset=None))
-    assert probe(path).captured_at == datetime(2023, 7, 14, 18, 5, 9, 123000, UTC)
+    with monkeypatch.context() as there:
+        there.setenv("TZ", zone)
+        time.tzset()
+        found = probe(path).captured_at
+    time.tzset()
+    assert found == datetime(2023, 7, 14, hour, 5, 9, 123000, UTC)
+
+
+@pytest.mark.parametrize("offset", [None, "-12:00"])
+def test_a_year_that_no_clock_shows_is_no_time(tmp_path, picture, offset) -> None:
+    exif = make.full_exif(captured="9999:12:31 23:59:59", offset=offset)
+    assert probe(make.write_jpeg(tmp_path / "a.jpg", picture, exif=exif)).captured_at is None
 
 
 @pytest.mark.parametrize("clock", ["    :  :     :  :  ", "0000:00:00 00:00:00", "2023:13:40 99:00:00"])
