@@ -119,7 +119,7 @@ def test_every_setting_can_be_set_in_the_file_of_the_stack():
     environment = merged({})["services"]["immich-sidecar"]["environment"]
     wanted = {variable_of(name) for name in Settings.model_fields} - fixed
     assert wanted == set(environment) - {"PUID", "PGID"}
-    told = merged({name: "told" for name in wanted})["services"]["immich-sidecar"]["environment"]
+    told = merged(dict.fromkeys(wanted, "told"))["services"]["immich-sidecar"]["environment"]
     assert {name for name in wanted if told[name] != "told"} == {"IMMICH_URL"}
 
 

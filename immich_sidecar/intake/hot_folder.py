@@ -21,6 +21,7 @@ from immich_sidecar.errors import DiskFullError, PhotoError, StorageError
 from immich_sidecar.intake.belonging import Absorb, AsCompanion, AsPhoto, Belonging, Homeless, Wait
 from immich_sidecar.intake.mounts import needs_polling
 from immich_sidecar.intake.scanning import Found, Territory, path_text
+from immich_sidecar.intake.unfinished import looks_unfinished
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.file_rows import DELETED, MOVED, FileKey
 from immich_sidecar.library.files import FileChangedError
@@ -55,6 +56,8 @@ class Pace:
     wait: float = 2.0
     #: Before a file is tried again that could not be stored; doubled each time, at most an hour.
     retry: float = 5.0
+    #: How long a file that ends before it should has to stand still, or must be old: the rest may be on its way.
+    unfinished: float = 60.0
     #: How long a picture waits for a RAW file of its name, in a folder that has RAW files, and a photo for an XMP file.
     pair: float = 5.0
     #: How long a file waits for another one that is there and cannot be taken.
@@ -403,6 +406,9 @@ class HotFolders:
         # Between standing still and its turn a file may have waited for long.
         if await asyncio.to_thread(self._territory.look, path) != found:
             return self._wait_again(key, waiting)
+        if (more := await asyncio.to_thread(self._still_to_wait, waiting)) > 0.0:
+            due = time.monotonic() + more
+            return self._wait_again(key, _Waiting(found, waiting.since, due, waiting.attempts))
         try:
             await self._until_there_is_room()
             decision = await self._belonging.decide(
@@ -434,6 +440,13 @@ class HotFolders:
             if not self._leaves:
                 folder.known.add(_mark(owner, found))
         return None
+
+    def _still_to_wait(self, waiting: _Waiting) -> float:
+        """Seconds that a file has to stand still yet, because what is there of it is not all."""
+        still = time.monotonic() - waiting.since
+        age = time.time() - waiting.found.mtime_ns / 1e9
+        more = self._pace.unfinished - max(still, age)
+        return more if more > 0.0 and looks_unfinished(waiting.found.path) else 0.0
 
     async def _take_as(self, decision: AsPhoto | AsCompanion | Homeless, owner: str, path: Path, row: FileKey) -> None:
         match decision:

@@ -2,8 +2,8 @@
 
 import io
 import shutil
-import time
 import struct
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
