@@ -139,8 +139,8 @@ def process(
                     bar.advance(task)
                     if as_json:
                         print(oneshot.json_line(outcome), flush=True)  # noqa: T201
-                    elif outcome.status in ("failed", "left_alone"):
-                        words = "failed" if outcome.status == "failed" else "left alone"
+                    elif oneshot.is_worth_a_line(outcome):
+                        words = outcome.status.replace("_", " ")
                         errors.print(f"{outcome.file}: {words}: {outcome.reason}", markup=False, soft_wrap=True)
         finally:
             await executor.stop()
@@ -161,14 +161,16 @@ def replay(
     recipe: Annotated[Path, typer.Argument(help="Recipe file.")],
     original: Annotated[Path, typer.Argument(help="The photo it was made for.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to write.")],
-    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 92,
+    quality: Annotated[
+        int | None, typer.Option(min=1, max=100, help="JPEG quality. [default: that of the recipe file, else 92]")
+    ] = None,
     luts: Annotated[Path | None, typer.Option(metavar="DIR", help=_LUTS)] = None,
 ) -> None:
     """Render a recipe again: the same bytes with the same version of the engine."""
     from immich_sidecar.pipeline import oneshot
 
     oneshot.replay(recipe, original, output, quality=quality, luts=oneshot.lut_folders(luts))
-    typer.echo(str(output))
+    typer.echo(oneshot.printable(str(output)))
 
 
 @app.command()

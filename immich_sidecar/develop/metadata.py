@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from immich_sidecar.develop import exif_patch, jpeg, xmp_patch
 from immich_sidecar.develop.containers import Contents
 from immich_sidecar.develop.encode import jpeg_bytes
+from immich_sidecar.develop.foreign_names import exiv2_image
 from immich_sidecar.develop.formats import Format
 from immich_sidecar.develop.iptc import with_iptc
 from immich_sidecar.develop.packets import Packets, without_resources
@@ -109,11 +110,10 @@ def _gathered(original: Path, contents: Contents) -> Packets:
     """What Exiv2 makes of a file when it copies its metadata into a JPEG."""
     import pyexiv2
 
-    pyexiv2.set_log_level(4)
     blank = jpeg_bytes(np.zeros((8, 8, 3), np.uint8))
     spare = contents.exif_block if len(contents.exif_block) <= exif_patch.LARGEST_BLOCK else b""
     try:
-        with pyexiv2.Image(str(original)) as source, pyexiv2.ImageData(blank) as target:
+        with exiv2_image(original) as source, pyexiv2.ImageData(blank) as target:
             source.copy_to_another_image(
                 target, exif=True, iptc=True, xmp=True, comment=False, icc=False, thumbnail=False
             )

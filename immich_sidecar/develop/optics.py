@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from immich_sidecar.develop.foreign_names import exiv2_image
+
 #: Where cameras write the lens's name; what is no name has no digit in it, or nothing else.
 _NAMES = ("Exif.Photo.LensModel", "Exif.Canon.LensModel", "Exif.OlympusEq.LensModel", "Exif.Panasonic.LensType")
 _NAME = re.compile(r"(?=.*\d)(?=.*[A-Za-z])")
@@ -32,11 +34,8 @@ class Optics:
 
 def read_optics(path: Path) -> Optics:
     """Read it out of EXIF and the maker's notes; what is missing or damaged is None."""
-    import pyexiv2
-
-    pyexiv2.set_log_level(4)
     try:
-        with pyexiv2.Image(str(path)) as image:
+        with exiv2_image(path) as image:
             values: Mapping[str, str] = image.read_exif()
     except (RuntimeError, UnicodeDecodeError, OSError):
         return Optics()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from immich_sidecar.develop import bayer, jpeg, tiff
 from immich_sidecar.develop.bayer import Mosaic
 from immich_sidecar.develop.camera import Camera, camera_of
+from immich_sidecar.develop.foreign_names import libraw_file
 from immich_sidecar.develop.orientation import oriented
 from immich_sidecar.develop.preview_space import in_srgb, space_of_preview
 from immich_sidecar.errors import UndecodableError, UnsupportedError
@@ -130,11 +131,9 @@ def read_pixels(
     UndecodableError
         If LibRaw cannot read the pixels.
     """
-    import rawpy
-
     with _errors(path):
         # Where something fails the file is left to be collected: what is told of the failure may hold its values.
-        file = rawpy.imread(str(path))
+        file = libraw_file(path)
         mosaic = bayer.read(file, plan, _frame(file)) if _is_plain(path) else None
         if mosaic is None:
             linear = _by_libraw(file, plan, half_size=half_size)
@@ -198,10 +197,8 @@ def _by_libraw(file: Any, plan: DecodePlan, *, half_size: bool) -> LinearPixels:
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """A RAW file opened by LibRaw; what goes wrong with it becomes an error of ours."""
-    import rawpy
-
     with _errors(path):
-        file = rawpy.imread(str(path))
+        file = libraw_file(path)
         try:
             yield file
         finally:

@@ -240,6 +240,6 @@ async def _shot_of(path: Path | None) -> Shot | None:
         return None
     try:
         facts = await asyncio.to_thread(probe, path)
-    except (PhotoError, OSError):
+    except (PhotoError, OSError, ValueError):
         return None
     return Shot(facts.captured_at, facts.model)

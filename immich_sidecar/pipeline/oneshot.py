@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +44,8 @@ _ENDINGS = {
     "jxl": {".jxl"},
     "tif": {".tif", ".tiff"},
 }
+#: How names of recipe files end.
+_RECIPE = ".recipe.json"
 #: Time that one file may take before its worker is ended, in seconds.
 FILE_TIMEOUT = 300.0
 
@@ -112,9 +115,26 @@ def _walk(folder: Path, output: Path) -> Iterable[Path]:
         folders[:] = sorted(
             name for name in folders if not is_ignored_folder(name) and (here / name).absolute() != output
         )
+        ours = _pictures_of_ours(here, names)
         for name in sorted(names):
-            if not is_ignored_file(name) and not name.endswith(".recipe.json"):
-                yield here / name
+            path = here / name
+            if is_ignored_file(name) or name.endswith(_RECIPE):
+                continue
+            if name not in ours or _sha256(path) not in ours[name]:
+                yield path
+
+
+def _pictures_of_ours(folder: Path, names: Iterable[str]) -> dict[str, set[str]]:
+    """Names of pictures that earlier runs wrote beside their recipe files, with the SHA-256 that those tell."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        if name.endswith(_RECIPE):
+            with suppress(SidecarError):
+                written = read_recipe_file(folder / name).ai_metadata.get("output")
+                if isinstance(written, dict):
+                    digests = {str(written[key]) for key in ("sha256", "replaces") if written.get(key)}
+                    found.setdefault(str(written.get("file")), set()).update(digests)
+    return found
 
 
 @dataclass(frozen=True)
@@ -162,7 +182,7 @@ def plan(files: Sequence[tuple[Path, Path]], output: Path, extension: str = "jpg
             candidate = f"{stem}_{number}"
         taken.add((str(folder).casefold(), candidate.casefold()))
         target = output.absolute() / folder
-        jobs.append(Job(path, target / f"{candidate}.{extension}", target / f"{candidate}.recipe.json"))
+        jobs.append(Job(path, target / f"{candidate}.{extension}", target / f"{candidate}{_RECIPE}"))
     return jobs
 
 
@@ -221,6 +241,7 @@ async def process(
     import asyncio
 
     from immich_sidecar.pipeline.executor import WorkerDied, WorkerTimeout
+    from immich_sidecar.pipeline.worker import TaskFailed
 
     async def one(job: Job) -> Outcome:
         text = None if recipe is None else str(recipe)
@@ -231,6 +252,8 @@ async def process(
             return Outcome(str(job.source), "failed", "the file crashed the decoder; it is probably damaged")
         except WorkerTimeout:
             return Outcome(str(job.source), "failed", f"not finished after {FILE_TIMEOUT:.0f} s; given up")
+        except TaskFailed as error:
+            return Outcome(str(job.source), "failed", f"could not be developed: {error}")
 
     waiting = iter(jobs)
     running: set[asyncio.Task[Outcome]] = set()
@@ -315,7 +338,7 @@ def _process_photo(  # noqa: PLR0917  what `process_file` was given
         try:
             report = develop(job.source, recipe, temporary, quality=quality, luts=luts)
             # The recipe comes first and knows both pictures, so a crash between the two leaves nothing foreign.
-            written = {"sha256": report.sha256, "quality": quality, "file": job.picture.name}
+            written = {"sha256": report.sha256, "quality": quality, "file": printable(job.picture.name)}
             if replaced is not None and replaced != report.sha256:
                 written["replaces"] = replaced
             recipe = recipe.model_copy(update={"ai_metadata": recipe.ai_metadata | {"output": written}})
@@ -345,8 +368,12 @@ def _process_photo(  # noqa: PLR0917  what `process_file` was given
     )
 
 
-def replay(recipe_file: Path, original: Path, output: Path, *, quality: int, luts: Sequence[Path] = ()) -> None:
+def replay(
+    recipe_file: Path, original: Path, output: Path, *, quality: int | None = None, luts: Sequence[Path] = ()
+) -> None:
     """Render a recipe file for its original into `output`, in this process; `luts` are folders of LUTs.
+
+    Without a quality it is the one that the recipe file says its picture was made with.
 
     Raises
     ------
@@ -380,12 +407,19 @@ def replay(recipe_file: Path, original: Path, output: Path, *, quality: int, lut
         output.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(output)
         try:
-            develop(original, recipe, temporary, quality=quality, luts=luts)
+            develop(original, recipe, temporary, quality=quality or _quality_of(recipe), luts=luts)
             adopt(temporary, output)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{output}: cannot be written ({error.strerror})") from error
+
+
+def _quality_of(recipe: "Recipe") -> int:
+    """The quality with which the picture of a recipe file was made."""
+    written = recipe.ai_metadata.get("output")
+    quality = written.get("quality") if isinstance(written, dict) else None
+    return quality if isinstance(quality, int) and 1 <= quality <= 100 else DEFAULT_QUALITY
 
 
 def _for_original(recipe: "Recipe", digest: str, *, is_raw: bool, at: datetime) -> "Recipe":
@@ -478,6 +512,19 @@ def summary(outcomes: Iterable[Outcome]) -> dict[str, int]:
     return counts
 
 
+def is_worth_a_line(outcome: Outcome) -> bool:
+    """Whether to say why a file was not developed: not of what no name promised to be a photo."""
+    from immich_sidecar.develop.probe import looks_like_photo_name
+
+    promised = outcome.status == "skipped" and looks_like_photo_name(Path(outcome.file))
+    return promised or outcome.status in {"failed", "left_alone"}
+
+
 def json_line(outcome: Outcome) -> str:
-    """The outcome as one line of JSON."""
-    return json.dumps(outcome.as_dict(), ensure_ascii=False, sort_keys=True)
+    """The outcome as one line of JSON; what of a name is no UTF-8 is escaped in it."""
+    return printable(json.dumps(outcome.as_dict(), ensure_ascii=False, sort_keys=True))
+
+
+def printable(text: str) -> str:
+    """Text as it can be written anywhere: bytes that are no UTF-8 are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
