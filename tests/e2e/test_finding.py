@@ -101,6 +101,7 @@ def test_what_was_found_lies_over_the_picture(pages: Pages, page: Page) -> None:
     page.locator("#show-finds").click()
     expect(over).to_be_visible()
     expect(page.locator("#places text")).to_have_text("<b>dog</b> 90 %")
+    expect(page.locator("#finds-picture")).to_have_js_property("complete", value=True)
     picture, box = page.locator("#finds-picture").bounding_box(), page.locator("#places rect").bounding_box()
     assert picture is not None
     assert box is not None

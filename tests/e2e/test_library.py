@@ -141,6 +141,7 @@ def test_rules_are_made_tried_and_kept(beside: Service, open_here: Callable[...,
     page.get_by_role("button", name="Try it on my library").click()
     trial = page.locator("#trial")
     expect(trial.get_by_role("status")).to_contain_text("9 would be taken, 10 left alone", timeout=WAIT * 1000)
+    expect(trial.locator("h2 .chip")).to_have_text("tried")
     expect(trial).to_contain_text("left alone by the rule “No phones”")
     expect(trial.locator(".reasons > div", has_text="a screenshot")).to_contain_text("3")
     expect(trial.locator(".sample img").first).to_be_visible()
