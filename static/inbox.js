@@ -27,6 +27,8 @@ const focused = () => document.activeElement?.closest?.(".card");
 let lastTicked = null;
 // What U takes back: the commands, and whether that was done.
 let undoable = null;
+// The answer to what was decided last.
+let deciding = Promise.resolve();
 
 // Selection
 
@@ -107,7 +109,8 @@ async function decide(items, action, more = {}) {
   const following = before && items.includes(before) ? neighbour(items) : null;
   for (const item of items) item.classList.add("is-leaving");
   const wanted = items.map((item) => ({ id: item.dataset.id, version: Number(item.dataset.version), action, ...more }));
-  const { results, problem } = await command(wanted);
+  deciding = command(wanted);
+  const { results, problem } = await deciding;
   const done = results.filter((result) => result.ok);
   const refused = results.filter((result) => !result.ok);
   for (const { id } of done) {
@@ -122,7 +125,8 @@ async function decide(items, action, more = {}) {
   }
   lastTicked = null;
   count();
-  if (following && done.length) card(following.dataset.id)?.querySelector(".picture").focus();
+  const stayed = !focused() || items.includes(focused());
+  if (following && done.length && stayed) card(following.dataset.id)?.querySelector(".picture").focus();
   refreshFilters();
   if (problem) toast(problem, { bad: true });
   if (refused.length) {
@@ -184,9 +188,10 @@ document.addEventListener("change", (event) => {
 // Keys
 
 function move(event, key) {
-  const all = cards();
-  if (!all.length) return;
   const current = focused();
+  // From a card that leaves to those beside it.
+  const all = [...grid().querySelectorAll(".card")].filter((item) => item === current || cards().includes(item));
+  if (!all.length) return;
   let target = all[0];
   if (current) {
     const index = all.indexOf(current);
@@ -235,7 +240,8 @@ document.addEventListener("keydown", (event) => {
   else if (key === "a" && show() !== "approved" && ["pending", "rejected"].includes(show())) decide(targets(), "approve");
   else if (key === "r" && ["pending", "approved"].includes(show())) decide(targets(), "reject");
   else if (key === "x" && focused()) select(focused(), !tick(focused()).checked, event.shiftKey);
-  else if (key === "u") undo(undoable);
+  // Not of what came before, while the answer to the last decision is on its way.
+  else if (key === "u") deciding.then(() => undo(undoable));
   else if (key === "b") focused()?.classList.add("show-before");
   else if (key === "?") document.getElementById("help").showModal();
   else if (key === "Escape") clear();

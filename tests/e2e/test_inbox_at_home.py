@@ -74,10 +74,14 @@ class Held:
     def __init__(self, page: Page) -> None:  # noqa: F811
         self._page = page
         self.routes: list[tuple[Route, APIResponse]] = []
+        self._is_over = False
         page.route(BATCH, self._hold)
 
     def _hold(self, route: Route) -> None:
-        self.routes.append((route, route.fetch()))
+        if self._is_over:
+            route.continue_()
+        else:
+            self.routes.append((route, route.fetch()))
 
     def wait(self) -> None:
         """Wait until the service has answered one."""
@@ -88,6 +92,7 @@ class Held:
         raise TimeoutError("no batch was asked for")
 
     def let_go(self) -> None:
+        self._is_over = True
         for route, response in self.routes:
             route.fulfill(response=response)
 
@@ -149,6 +154,29 @@ def test_a_card_that_leaves_is_not_decided_about_again(here: AtHome, page: Page)
     page.wait_for_timeout(300)
     assert len(held.routes) == 1
     expect(page.locator(".toast")).to_have_count(1)
+
+
+def test_keys_that_come_before_the_answer(here: AtHome, page: Page) -> None:  # noqa: F811
+    first, second, third, fourth = put(here, 4)
+    page.goto(here.url)
+    card(page, first).locator(".picture").focus()
+    page.keyboard.press("r")
+    expect(card(page, second).locator(".picture")).to_be_focused()
+    held = Held(page)
+    page.keyboard.press("a")
+    held.wait()
+    # From a photo that leaves to the one after it; and nothing takes the focus back.
+    page.keyboard.press("ArrowRight")
+    expect(card(page, third).locator(".picture")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    # This takes back what was decided last, not what was before it.
+    page.keyboard.press("u")
+    held.let_go()
+    expect(page.locator(".toast", has_text="Undone")).to_be_visible()
+    expect(card(page, fourth).locator(".picture")).to_be_focused()
+    expect(card(page, second)).to_be_visible()
+    assert told(page, here, second) == ("pending", 1)
+    assert told(page, here, first) == ("rejected", 1)
 
 
 def test_what_the_service_did_not_answer_is_looked_at_again(here: AtHome, page: Page) -> None:  # noqa: F811
@@ -305,6 +333,22 @@ def test_who_asks_again_and_again_does_not_complain_each_time(here: AtHome, page
     expect(page.locator(".toast")).to_have_count(0)
     page.locator("#filters").get_by_role("link", name="Approved").click()
     expect(page.locator(".toast")).to_have_text("The service does not answer.")
+
+
+def test_the_queue_comes_anew_after_the_press(here: AtHome, page: Page) -> None:  # noqa: F811
+    (identity,) = put(here, 1)
+    page.goto(f"{here.url}/queue")
+    listening(page)
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request) if request.url.endswith("/queue") else None)
+    page.get_by_role("button", name="Pause").hover()
+    page.mouse.down()
+    happen(here, EventType.QUEUE_CHANGED, identity)
+    page.wait_for_timeout(1500)
+    assert asked == []
+    page.mouse.move(5, 5)
+    with page.expect_response("**/queue"):
+        page.mouse.up()
 
 
 @pytest.fixture
