@@ -7,9 +7,13 @@ const WORKING = ["analysing", "advising", "rendering", "keeping"];
 const HOLD_MS = 280;
 const PIECES = 8;
 const FILES_MS = 20000;
+// Photos that the service is asked about at once; it takes 500.
+const AT_ONCE = 100;
 const SECOND = { approve: "approved", reject: "rejected" };
 // Commands after which photos come back to where they were, and which can be undone.
 const AGAIN = { preset: "given the look" };
+// Events of photos that stay under their filter.
+const STAYS = ["photo_analysed", "photo_suggested", "publish_changed", "publish_blocked"];
 
 const inbox = () => document.getElementById("inbox");
 const grid = () => document.getElementById("grid");
@@ -21,7 +25,10 @@ const picked = () => cards().filter((item) => tick(item).checked);
 const focused = () => document.activeElement?.closest?.(".card");
 
 let lastTicked = null;
+// What U takes back: the commands, and whether that was done.
 let undoable = null;
+// The answer to what was decided last.
+let deciding = Promise.resolve();
 
 // Selection
 
@@ -72,7 +79,8 @@ document.addEventListener("click", (event) => {
 document.addEventListener("submit", (event) => {
   if (event.target.id !== "bulk") return;
   event.preventDefault();
-  const action = event.submitter?.value ?? "approve";
+  if (!event.submitter) return;
+  const action = event.submitter.value;
   if (action !== "preset") return decide(picked(), action);
   document.getElementById("look-menu").open = false;
   const { preset, strength } = Object.fromEntries(new FormData(event.target));
@@ -81,21 +89,28 @@ document.addEventListener("submit", (event) => {
 
 // Deciding
 
+// Asks for many commands, piece by piece; gives the results that came, and what kept the others from coming.
+async function command(items) {
+  const results = [];
+  try {
+    for (let from = 0; from < items.length; from += AT_ONCE) {
+      results.push(...(await ask("POST", "/api/photos/batch", items.slice(from, from + AT_ONCE))).results);
+    }
+  } catch (error) {
+    return { results, problem: error.message };
+  }
+  return { results, problem: null };
+}
+
 async function decide(items, action, more = {}) {
-  items = items.filter(Boolean);
+  items = items.filter((item) => item && !item.classList.contains("is-leaving"));
   if (!items.length) return;
   const before = focused();
   const following = before && items.includes(before) ? neighbour(items) : null;
   for (const item of items) item.classList.add("is-leaving");
   const wanted = items.map((item) => ({ id: item.dataset.id, version: Number(item.dataset.version), action, ...more }));
-  let results;
-  try {
-    results = (await ask("POST", "/api/photos/batch", wanted)).results;
-  } catch (error) {
-    for (const item of items) item.classList.remove("is-leaving");
-    toast(error.message, { bad: true });
-    return;
-  }
+  deciding = command(wanted);
+  const { results, problem } = await deciding;
   const done = results.filter((result) => result.ok);
   const refused = results.filter((result) => !result.ok);
   for (const { id } of done) {
@@ -103,40 +118,46 @@ async function decide(items, action, more = {}) {
     if (item && (SECOND[action] === show() || AGAIN[action])) refresh(id);
     else item?.remove();
   }
-  for (const { id } of refused) {
+  // What the service did not answer it may have done all the same.
+  for (const { id } of [...refused, ...wanted.slice(results.length)]) {
     card(id)?.classList.remove("is-leaving");
     refresh(id);
   }
   lastTicked = null;
   count();
-  following?.querySelector(".picture")?.focus();
+  const stayed = !focused() || items.includes(focused());
+  if (following && done.length && stayed) card(following.dataset.id)?.querySelector(".picture").focus();
   refreshFilters();
+  if (problem) toast(problem, { bad: true });
   if (refused.length) {
     const more = refused.length > 1 ? ` (and ${refused.length - 1} more)` : "";
     toast(`${refused[0].error}${more}`, { bad: true });
   }
   if (!done.length) return;
   const words = SECOND[action] ?? AGAIN[action];
-  const what = `${done.length === 1 ? "Photo" : `${done.length} photos`} ${words ?? "tried again"}`;
+  // Nothing is done to a photo that has the look already: to undo would take back what was decided before.
+  const versions = new Map(wanted.map(({ id, version }) => [id, version]));
+  const changed = action === "preset" ? done.filter(({ id, version }) => version !== versions.get(id)) : done;
+  if (!changed.length) return void toast(`The photo${done.length === 1 ? " has" : "s have"} that look already`);
+  const what = `${changed.length === 1 ? "Photo" : `${changed.length} photos`} ${words ?? "tried again"}`;
   if (!words) return void toast(what);
-  undoable = done.map(({ id, version }) => ({ id, version, action: "undo" }));
-  const mine = undoable;
-  toast(what, { action: "Undo", act: () => undo(mine) });
+  const mine = { items: changed.map(({ id, version }) => ({ id, version, action: "undo" })), done: false };
+  undoable = mine;
+  mine.close = toast(what, { action: "Undo", act: () => undo(mine) });
   topUp();
 }
 
-async function undo(items) {
-  if (!items) return;
-  if (items === undoable) undoable = null;
-  try {
-    const { results } = await ask("POST", "/api/photos/batch", items);
-    const refused = results.filter((result) => !result.ok);
-    for (const { id } of results.filter((result) => result.ok)) arrive(id);
-    toast(refused.length ? refused[0].error : "Undone", { bad: refused.length > 0 });
-    refreshFilters();
-  } catch (error) {
-    toast(error.message, { bad: true });
-  }
+// Each decision is taken back once: a second time would take back the one before it.
+async function undo(decision) {
+  if (!decision || decision.done) return;
+  decision.done = true;
+  decision.close();
+  if (decision === undoable) undoable = null;
+  const { results, problem } = await command(decision.items);
+  const refused = results.filter((result) => !result.ok);
+  for (const { id } of results.filter((result) => result.ok)) refresh(id);
+  toast(problem ?? refused[0]?.error ?? "Undone", { bad: Boolean(problem || refused.length) });
+  refreshFilters();
 }
 
 function neighbour(leaving) {
@@ -167,9 +188,10 @@ document.addEventListener("change", (event) => {
 // Keys
 
 function move(event, key) {
-  const all = cards();
-  if (!all.length) return;
   const current = focused();
+  // From a card that leaves to those beside it.
+  const all = [...grid().querySelectorAll(".card")].filter((item) => item === current || cards().includes(item));
+  if (!all.length) return;
   let target = all[0];
   if (current) {
     const index = all.indexOf(current);
@@ -200,7 +222,8 @@ function move(event, key) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.altKey || document.querySelector("dialog[open]") || event.target.matches("input[type=text], textarea")) return;
+  if (event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.target.matches("input:not([type=checkbox]), textarea, select")) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.ctrlKey || event.metaKey) {
     if (key === "a" && cards().length) {
@@ -210,16 +233,22 @@ document.addEventListener("keydown", (event) => {
     }
     return;
   }
+  // A key that is held moves on and on, and does anything else once.
+  if (event.repeat && !key.startsWith("Arrow")) return;
   const targets = () => (picked().length ? picked() : [focused()]);
   if (key.startsWith("Arrow")) move(event, key);
   else if (key === "a" && show() !== "approved" && ["pending", "rejected"].includes(show())) decide(targets(), "approve");
   else if (key === "r" && ["pending", "approved"].includes(show())) decide(targets(), "reject");
   else if (key === "x" && focused()) select(focused(), !tick(focused()).checked, event.shiftKey);
-  else if (key === "u") undo(undoable);
+  // Not of what came before, while the answer to the last decision is on its way.
+  else if (key === "u") deciding.then(() => undo(undoable));
   else if (key === "b") focused()?.classList.add("show-before");
   else if (key === "?") document.getElementById("help").showModal();
   else if (key === "Escape") clear();
-  else return;
+  // In a box to tick, Enter would press the first button of the form.
+  else if (key === "Enter" && event.target.matches(".tick input")) {
+    window.location.assign(focused().querySelector(".picture").href);
+  } else return;
   if (!key.startsWith("Arrow")) event.preventDefault();
 });
 document.addEventListener("keyup", (event) => {
@@ -258,10 +287,6 @@ let flushing = null;
 function refresh(id) {
   waiting.add(id);
   flushing ??= setTimeout(flush, 350);
-}
-
-function arrive(id) {
-  refresh(id);
 }
 
 async function flush() {
@@ -320,6 +345,11 @@ async function renew(id) {
   count();
 }
 
+// Somebody writes or chooses something, or has written it: that would be gone with the content.
+function isWriting() {
+  return document.activeElement?.matches("input, select") || Boolean(document.getElementById("search-text").value);
+}
+
 const announced = new Set();
 
 function announce(ids) {
@@ -327,7 +357,7 @@ function announce(ids) {
   const button = document.getElementById("arrivals");
   button.textContent = `${announced.size} new photo${announced.size === 1 ? "" : "s"}`;
   button.hidden = false;
-  if (window.scrollY < 300 && !picked().length && !focused()) reload();
+  if (window.scrollY < 300 && !picked().length && !focused() && !isWriting()) reload();
 }
 
 const reload = () => {
@@ -381,8 +411,19 @@ document.addEventListener("sidecar:event", ({ detail: { type, data } }) => {
     return;
   }
   refreshFilters();
+  if (item) {
+    if (!item.classList.contains("is-leaving")) refresh(id);
+    return;
+  }
+  // A photo that stays where it is, and has no card, stands in a piece that is not loaded.
+  const comes = belongs(data.status) && !(STAYS.includes(type) && grid().querySelector(".more"));
   // A card that is on its way may show what the photo is no more.
-  if (item ? !item.classList.contains("is-leaving") : belongs(data.status) || renewals.has(id)) refresh(id);
+  if (comes || renewals.has(id)) refresh(id);
+});
+
+// What was put on top as new is not listed once more further below.
+document.addEventListener("htmx:afterSwap", ({ target }) => {
+  if (target.matches?.(".card") && card(target.dataset.id) !== target) target.remove();
 });
 
 function settled() {

@@ -11,6 +11,7 @@ let wait = FIRST_WAIT;
 let socket = null;
 let offlineTimer = null;
 let leaving = false;
+let wasOpen = false;
 
 // What is heard while htmx waits for an answer is handed on once more after it: the answer may be older than the news.
 let asking = 0;
@@ -36,7 +37,9 @@ function connect() {
   const target = new URL(address("/ws", { after: last }), window.location.href);
   target.protocol = target.protocol === "https:" ? "wss:" : "ws:";
   socket = new WebSocket(target);
+  let opened = false;
   socket.addEventListener("open", () => {
+    opened = wasOpen = true;
     wait = FIRST_WAIT;
     clearTimeout(offlineTimer);
     offlineTimer = null;
@@ -52,10 +55,17 @@ function connect() {
   socket.addEventListener("close", ({ code }) => {
     if (leaving) return;
     if (code === SIGN_IN_AGAIN) return window.location.reload();
+    if (wasOpen && !opened) signInAgain();
     offlineTimer ??= setTimeout(() => show(true), 2500);
     setTimeout(connect, wait * (0.7 + 0.6 * Math.random()));
     wait = Math.min(wait * 2, LONGEST_WAIT);
   });
+}
+
+// Why it could not be opened the browser does not say: perhaps nobody knows who this is any more.
+async function signInAgain() {
+  const response = await fetch(address("/api/photos", { limit: 1 })).catch(() => null);
+  if (response?.status === 401 && !leaving) window.location.reload();
 }
 
 function show(offline) {
@@ -111,13 +121,28 @@ function showUpload(id, { n, sent, total, rate }) {
 // Queue and status: the whole content is small and is asked for anew.
 const page = ["queue", "status", "backfill"].find((name) => document.getElementById(name)) ?? null;
 if (page) {
+  let missed = false;
+  const isHeld = (content) => {
+    if (content.contains(document.activeElement) && document.activeElement.matches("button:active")) return true;
+    // What somebody opened to read is not closed under their eyes.
+    return page === "backfill" && content.querySelector("details[open]") !== null;
+  };
   const refresh = coalesce(() => {
     const content = document.getElementById(page);
-    if (content.contains(document.activeElement) && document.activeElement.matches("button:active")) return;
-    // What somebody opened to read is not closed under their eyes.
-    if (page === "backfill" && content.querySelector("details[open]")) return;
-    htmx.trigger(content, "refresh");
+    missed = isHeld(content);
+    if (!missed) htmx.trigger(content, "refresh");
   }, 700);
+  // Nor when the answer comes only after they opened it.
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    const { elt, verb } = detail.requestConfig;
+    if (elt.id !== page || verb !== "get" || !isHeld(elt)) return;
+    detail.shouldSwap = false;
+    missed = true;
+  });
+  // What was left out meanwhile comes when they are done.
+  for (const name of ["toggle", "pointerup", "pointercancel", "keyup"]) {
+    document.addEventListener(name, () => missed && refresh(), { capture: true });
+  }
   document.addEventListener("sidecar:event", ({ detail: { type, data } }) => {
     if (type === "progress" && data.upload) {
       if (page === "queue" && !showUpload(data.file_id, data.upload)) refresh();

@@ -1,6 +1,7 @@
 // Short messages at the bottom of the page, with at most one thing to do about each.
 
 const SECONDS = 6;
+const AWAY = "The service does not answer.";
 
 export function toast(message, { bad = false, action = null, act = null, seconds = SECONDS } = {}) {
   const region = document.getElementById("toasts");
@@ -39,15 +40,25 @@ export function address(path, query = {}) {
 }
 
 export async function ask(method, path, body) {
-  const response = await fetch(address(path), {
-    method,
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
+  let response;
+  try {
+    response = await fetch(address(path), {
+      method,
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  } catch {
+    throw new Error(AWAY);
+  }
+  // Nobody knows who this is any more: the page leads to where they sign in.
+  if (response.status === 401) window.location.reload();
   const told = await response.json().catch(() => ({ error: "The service does not answer as expected." }));
   if (!response.ok) throw Object.assign(new Error(told.error), { status: response.status });
   return told;
 }
+
+// Who asks again and again says nothing of it: the next answer may be a better one.
+const asksAgain = ({ detail }) => detail.elt.getAttribute?.("hx-trigger")?.startsWith("every") ?? false;
 
 // What the service refused is said, whoever asked for it.
 document.addEventListener("htmx:responseError", (event) => {
@@ -62,6 +73,16 @@ document.addEventListener("htmx:responseError", (event) => {
     window.location.reload();
     return;
   }
-  toast(message, { bad: true });
+  if (!asksAgain(event)) toast(message, { bad: true });
 });
-document.addEventListener("htmx:sendError", () => toast("The service does not answer.", { bad: true }));
+document.addEventListener("htmx:sendError", (event) => {
+  if (!asksAgain(event)) toast(AWAY, { bad: true });
+});
+
+// What was done is said; the page of a photo says it by itself, with the way back.
+document.addEventListener("htmx:beforeSend", ({ detail: { xhr } }) => {
+  xhr.addEventListener("loadend", () => {
+    const done = xhr.status >= 200 && xhr.status < 400 && xhr.getResponseHeader("X-Done");
+    if (done && !document.getElementById("photo")) toast(done);
+  });
+});

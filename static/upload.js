@@ -125,7 +125,9 @@ document.addEventListener("click", (event) => {
   }
 });
 
-by("upload-files").addEventListener("change", (event) => {
+// Not at the input itself: going back in the history brings another one.
+document.addEventListener("change", (event) => {
+  if (event.target.id !== "upload-files") return;
   add([...event.target.files]);
   event.target.value = "";
 });

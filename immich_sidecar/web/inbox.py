@@ -37,6 +37,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         shown = await gather(session, owner, found.items)
         counts, files = await _counted(session, owner)
         presets = await preset_options(session, owner)
+    refused = request.query.get("refused", "")
     template = "inbox.html"
     if is_htmx(request):
         template = "partials/grid_piece.html" if after else "partials/inbox.html"
@@ -51,6 +52,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         strong=[name for name, _, _ in presets if has_look(name)],
         counts=counts,
         files=files if chosen == "failed" and not after else (),
+        refused=int(refused) if refused.isdecimal() and len(refused) < 6 else 0,
         page="inbox",
     )
     if "owner" in request.query and not is_htmx(request):

@@ -41,6 +41,7 @@ _DONE = {
     "renew": "A new version is being made",
     "change": "Changed; a new version is being made",
     "preset": "The look is chosen; a new version is being made",
+    "same": "It has that look already",
     "keep": "The preset is kept",
 }
 
@@ -112,7 +113,8 @@ async def choose_preset(request: web.Request) -> web.StreamResponse:
     form = await request.post()
     version = version_in(form)
     row = await act(context_of(request), owner, identity, "preset", version, preset=preset_in(form))
-    return await _after(request, row, "preset")
+    # Nothing was done to a photo that has it already: to undo would take back what was decided before.
+    return await _after(request, row, "preset" if row.version != version else "same")
 
 
 async def keep_preset(request: web.Request) -> web.StreamResponse:

@@ -60,6 +60,7 @@ def test_a_thumb_holds_selects_and_approves(service: Service, open_page: Open) -
     page.locator(".toast").get_by_role("button", name="Undo").tap()
     expect(page.locator(f"#card-{identity}")).to_have_count(1)
     page.locator(f"#card-{identity} .picture").tap()
+    expect(page.locator("#photo")).to_be_visible()
     approve = page.get_by_role("button", name="Approve")
     expect(approve).to_be_in_viewport()
     page.locator("#slider-straighten").scroll_into_view_if_needed()
@@ -76,7 +77,9 @@ def test_the_queue_pauses_retries_and_goes_on(service: Service, open_page: Open)
     service.drop("waits.jpg", 700)
     row = page.locator(".lines li", has_text="waits.jpg")
     expect(row).to_be_visible()
-    row.get_by_role("button", name="First").click()
+    # The service tells of it, and then the page asks for its content anew.
+    with page.expect_response(lambda answer: answer.request.method == "GET" and answer.url.endswith("/queue")):
+        row.get_by_role("button", name="First").click()
     row.get_by_role("button", name="Cancel").click()
     expect(row).to_have_count(0)
     page.get_by_role("button", name="Resume").click()

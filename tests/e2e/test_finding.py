@@ -1,23 +1,20 @@
 """Finding photos, what was found in them, and what belongs together, in a browser."""
 
-import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import web
 from playwright.sync_api import Browser, Page, expect
 
 from immich_sidecar.advise.groups import Group, GroupKind
 from immich_sidecar.analysis.findings import Box, Findings, FoundObject, Job, ModelRun, Tag
 from immich_sidecar.library import groups, photo_words
 from immich_sidecar.library.tables import PhotoRow
+from tests.e2e.at_home import at_home
 from tests.e2e.conftest import PATIENCE
 from tests.web.finding import MODEL, KnowingModels, circle, direction, seen
-from tests.web.house import House, house
+from tests.web.house import House
 
 FINDINGS = Findings(
     objects=(
@@ -38,33 +35,13 @@ class Pages:
     models: KnowingModels
     #: Ids by file name.
     ids: dict[str, str]
-    run: Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 @pytest.fixture
 def pages(tmp_path: Path) -> Iterator[Pages]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def run(work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE / 1000)
-
     models = KnowingModels()
-    opened = house(tmp_path / "data", models=models)
-    home: House = run(opened.__aenter__())
-    runner = web.AppRunner(home.app)
-    try:
-        ids = run(_filled(home))
-        run(runner.setup())
-        run(web.TCPSite(runner, "127.0.0.1", 0).start())
-        yield Pages(f"http://127.0.0.1:{runner.addresses[0][1]}", models, ids, run)
-    finally:
-        run(runner.cleanup())
-        run(opened.__aexit__(None, None, None))
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(30)
-        loop.close()
+    with at_home(tmp_path / "data", models=models) as here:
+        yield Pages(here.url, models, here.run(_filled(here.house)))
 
 
 async def _filled(home: House) -> dict[str, str]:
@@ -124,6 +101,7 @@ def test_what_was_found_lies_over_the_picture(pages: Pages, page: Page) -> None:
     page.locator("#show-finds").click()
     expect(over).to_be_visible()
     expect(page.locator("#places text")).to_have_text("<b>dog</b> 90 %")
+    expect(page.locator("#finds-picture")).to_have_js_property("complete", value=True)
     picture, box = page.locator("#finds-picture").bounding_box(), page.locator("#places rect").bounding_box()
     assert picture is not None
     assert box is not None
@@ -156,5 +134,6 @@ def test_groups_are_looked_at_and_put_aside(pages: Pages, page: Page) -> None:
     expect(group.locator(".is-best")).to_contain_text("quince tree.jpg")
     group.get_by_role("button", name="Put aside").click()
     expect(page.locator(".group")).to_have_count(0)
+    expect(page.locator(".toast")).to_have_text("Put aside")
     page.reload()
     expect(page.get_by_role("heading", name="No groups")).to_be_visible()

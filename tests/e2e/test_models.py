@@ -73,6 +73,7 @@ def test_a_model_is_fetched_stopped_resumed_and_removed(hub: Publisher, fetching
     line.get_by_role("button", name="Remove").click()
     expect(line.get_by_role("button", name="Fetch")).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("() => document.documentElement.clientWidth <= 390")
     wide = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert wide[0] <= wide[1]
     context.close()

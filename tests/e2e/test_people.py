@@ -43,7 +43,7 @@ class Immich:
         body += head.encode() + path.read_bytes() + f"\r\n--{limit}--\r\n".encode()
         headers = {"x-api-key": self.key, "Content-Type": f"multipart/form-data; boundary={limit}"}
         request = urllib.request.Request(f"{self.url}/api/assets", data=body, headers=headers, method="POST")
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return str(json.load(answer)["id"])
 
 
@@ -59,7 +59,7 @@ def running_immich() -> Iterator[Immich]:
     said = dict(process.stdout.readline().strip().split("=", 1) for _ in range(2))
     yield Immich(said["IMMICH_URL"], said["IMMICH_API_KEY"])
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,8 @@ def test_from_the_first_sign_in_to_a_developed_photo(
     expect(card).to_be_visible(timeout=WAIT * 1000)
     card.click()
     page.get_by_role("button", name="Develop anyway").click()
-    page.get_by_role("button", name="Approve").click()
+    # The first photo that a service renders takes longest.
+    page.get_by_role("button", name="Approve").click(timeout=WAIT * 1000)
     expect(page.locator(".toast").last).to_contain_text("Approved")
     page.locator(".owners summary").click()
     page.get_by_role("link", name="Account").click()

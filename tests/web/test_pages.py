@@ -83,6 +83,14 @@ async def test_photos_are_approved_by_plain_forms(front: Front) -> None:
     form = {"action": "approve", "photo": [f"{first.sha256}:1", f"{second.sha256}:1"]}
     async with front.client.post("/photos", data=form, allow_redirects=False) as response:
         assert response.status == 303
+        assert response.headers["Location"] == "/?show=pending"
+    form["photo"] = [f"{first.sha256}:7", f"{second.sha256}:1", f"{third.sha256}:7"]
+    async with front.client.post("/photos", data=form) as response:
+        assert response.url.query["refused"] == "2"
+        assert "2 photos were refused and are as they were." in await response.text()
+    assert "1 photo was refused and is as it was." in await front.page("/?refused=1")
+    for refused in ("0", "x", "-1", "9" * 5000):
+        assert "refused" not in (await front.page(f"/?refused={refused}")).partition("</header>")[2]
     assert (await front.json("GET", "/api/photos?review=approved"))["items"][1]["id"] == first.sha256
     data = {"version": "1", "then": "next"}
     async with front.client.post(f"/photos/{third.sha256}/reject", data=data, allow_redirects=False) as response:

@@ -51,6 +51,12 @@ async def test_a_photo_gets_a_preset_by_page_api_batch_and_socket(front: Front) 
         assert "look is chosen" in response.headers["X-Done"]
         assert response.headers["X-Undo"] == f"{two.sha256}:2:undo"
     assert (await recipe_of(front, two)).ai_metadata["look"]["strength"] == 50
+    # Once more nothing is done, so there is nothing to take back: an undo would be of the decision before.
+    form["version"] = "2"
+    async with front.client.post(f"/photos/{two.sha256}/preset", data=form, headers=headers) as response:
+        assert response.status == 200
+        assert response.headers["X-Done"] == "It has that look already"
+        assert "X-Undo" not in response.headers
 
     batch = [
         {"id": three.sha256, "version": 1, "action": "preset", "preset": "film"},
