@@ -134,6 +134,7 @@ async function undo(id, version) {
 
 let refreshing = null;
 let refreshed = 0;
+// Takes away what was said about the photo last.
 let untold = () => {};
 
 // What htmx shows is newer than an answer that is still on its way.
@@ -293,6 +294,7 @@ function prepare() {
   }
   if (prepared === photo()) return;
   prepared = photo();
+  untold();
   leaveCrop();
   forget();
   makeReady();
