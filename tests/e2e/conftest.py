@@ -140,9 +140,14 @@ def service(tmp_path_factory: pytest.TempPathFactory, chromium_path: str) -> Ite
         running.drop(f"photo-{seed}.jpg", seed, size)
     whole = write_jpeg(running.home / "whole.jpg", scene(480, 320, seed=77)).read_bytes()
     (running.inbox / "cut-in-half.jpg").write_bytes(whole[: len(whole) // 2])
-    running.start()
-    running.until(lambda: len(running.photos()) == 7)
-    running.settle(COLD)
+    try:
+        running.start()
+        running.until(lambda: len(running.photos()) == 7)
+        running.settle(COLD)
+    except BaseException:
+        # It is not left behind.
+        running.stop()
+        raise
     yield running
     assert running.stop() == 0, "SIGTERM ends it cleanly"
 
