@@ -8,6 +8,12 @@ const FRAMING = ["straighten", "upright_vertical", "upright_horizontal", "lens_d
 export const client = crypto.randomUUID?.() ?? String(Math.random());
 const by = (id) => document.getElementById(id);
 
+// What went wrong, for people: a service that is away shows as a failed fetch, or as an answer that is none of ours.
+export function reason(error) {
+  if (error instanceof TypeError || error instanceof SyntaxError) return "The service does not answer.";
+  return error.message;
+}
+
 let asked = 0;
 let previewUrl = null;
 let previewTimer = null;
@@ -111,7 +117,7 @@ export function schedulePreview() {
   previewTimer = setTimeout(preview, PREVIEW_MS);
 }
 
-export async function preview() {
+export async function preview(again = false) {
   clearTimeout(previewTimer);
   const form = by("adjust");
   if (!form) return;
@@ -124,20 +130,23 @@ export async function preview() {
   const busy = setTimeout(() => (by("busy").hidden = false), 350);
   try {
     const response = await fetch(target, { signal: request.signal, headers: { "HX-Request": "true" } });
-    if (mine !== asked || response.status === 204) return;
+    if (mine !== asked) return;
+    // The service took an earlier request for a newer one.
+    if (response.status === 204 && !again) return void preview(true);
+    if (response.status === 204) throw new Error("No preview was made. Move something to ask for it again.");
     if (!response.ok) throw new Error((await response.json()).error);
     const url = URL.createObjectURL(await response.blob());
     const next = await loaded(url);
-    if (mine === asked) showPreview(url, next);
-    else URL.revokeObjectURL(url);
+    if (mine !== asked) return URL.revokeObjectURL(url);
+    showPreview(url, next);
+    document.dispatchEvent(new Event("previewed"));
   } catch (error) {
-    if (error.name !== "AbortError" && mine === asked) toast(error.message, { bad: true });
+    if (error.name === "AbortError" || mine !== asked) return;
+    toast(reason(error), { bad: true });
+    document.dispatchEvent(new Event("unpreviewed"));
   } finally {
     clearTimeout(busy);
-    if (mine === asked) {
-      by("busy").hidden = true;
-      document.dispatchEvent(new Event("previewed"));
-    }
+    if (mine === asked) by("busy").hidden = true;
   }
 }
 
@@ -223,7 +232,7 @@ const folds = new Map();
 document.addEventListener(
   "toggle",
   (event) => {
-    if (event.target.matches?.("details.controls")) folds.set(event.target.id, event.target.open);
+    if (event.target.matches?.("#photo details[id]")) folds.set(event.target.id, event.target.open);
   },
   true,
 );
@@ -232,11 +241,10 @@ document.addEventListener("htmx:afterSwap", () => {
 });
 
 document.addEventListener("dblclick", (event) => {
-  const label = event.target.closest?.(".slider");
-  const input = label?.querySelector("input");
+  const input = event.target.closest?.("#adjust .slider")?.querySelector("input");
   if (!input) return;
   input.value = input.dataset.start;
-  turn(input);
+  input.dispatchEvent(new Event("input", { bubbles: true }));
 });
 
 document.addEventListener("reset", (event) => {

@@ -2,6 +2,7 @@
 
 import { cropFields, plain, preview, query, settle, showWhole } from "./adjust.js";
 import { resized, shaped, shifted } from "./crop.js";
+import { leaveLook } from "./looks.js";
 
 const by = (id) => document.getElementById(id);
 
@@ -15,6 +16,7 @@ export const isCropping = () => cropping;
 
 export function startCrop() {
   if (!by("adjust")) return;
+  leaveLook();
   cropping = true;
   showWhole(true);
   const inputs = cropFields();
@@ -39,8 +41,27 @@ document.addEventListener("previewed", () => {
   by("crop-box").focus({ preventScroll: true });
 });
 
+// Whether the frame stands at other numbers than those that are read of the fields.
+function differs(number) {
+  return Object.entries(cropFields()).some(([part, input]) => Math.abs(crop[part] - Number(number(input))) > 1e-4);
+}
+
+// Whether the frame was moved, and nobody has said yet that it stays.
+export const frameMoved = () => cropping && differs((input) => input.value || input.dataset.start);
+
 export function endCrop() {
   if (!cropping) return;
+  const isNew = differs((input) => input.dataset.start);
+  for (const [part, input] of Object.entries(cropFields())) input.value = isNew ? crop[part].toFixed(5) : "";
+  settle();
+  putAway();
+  preview();
+}
+
+// Takes the tool away, and leaves the fields as they are.
+function putAway() {
+  const focused = document.activeElement;
+  const wasInTool = focused === document.body || by("cropper").contains(focused) || by("aspects").contains(focused);
   cropping = false;
   showWhole(false);
   by("cropper").hidden = true;
@@ -48,12 +69,24 @@ export function endCrop() {
   by("crop").hidden = false;
   for (const id of ["hold", "turns"]) if (by(id)) by(id).hidden = false;
   by("crop").setAttribute("aria-pressed", "false");
-  const inputs = cropFields();
-  const same = Object.entries(inputs).every(([part, input]) => Math.abs(crop[part] - Number(input.dataset.start)) < 1e-4);
-  for (const [part, input] of Object.entries(inputs)) input.value = same ? "" : crop[part].toFixed(5);
-  settle();
-  preview();
-  by("crop").focus({ preventScroll: true });
+  if (wasInTool) by("crop").focus({ preventScroll: true });
+}
+
+// Without a picture of the whole there is nothing to lay the frame over.
+document.addEventListener("unpreviewed", () => {
+  if (!cropping || !by("cropper").hidden) return;
+  putAway();
+  plain();
+});
+
+// Discarding takes the frame with it.
+document.addEventListener("reset", (event) => {
+  if (event.target.id === "adjust" && cropping) putAway();
+});
+
+// What is sent, and a look that is tried, come with the frame as it stands. Before htmx reads the form.
+for (const [name, place] of [["submit", "#photo form:not([hx-swap=none])"], ["input", "#looks input"]]) {
+  document.addEventListener(name, (event) => cropping && event.target.matches?.(place) && endCrop(), true);
 }
 
 // The frames that suit what is in the picture, as it is turned and levelled now.

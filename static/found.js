@@ -1,5 +1,6 @@
 // What was found, over the picture: shown and hidden, and things outlined that are pointed at.
 
+import { reason } from "./adjust.js";
 import { toast } from "./toasts.js";
 
 const by = (id) => document.getElementById(id);
@@ -49,7 +50,7 @@ async function outline(event) {
   } catch (error) {
     if (mine !== asked) return;
     words.textContent = "Click on something to outline it.";
-    toast(error instanceof SyntaxError || error instanceof TypeError ? "The service does not answer." : error.message, { bad: true });
+    toast(reason(error), { bad: true });
   }
 }
 

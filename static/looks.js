@@ -38,12 +38,23 @@ function attempt() {
   schedulePreview();
 }
 
+// Another look begins at its own strength; back at the photo's, at the one that it has there.
+function ownStrength() {
+  const strength = by("look-strength");
+  const chosen = by("looks").querySelector("input[name=preset]:checked");
+  strength.value = chosen?.hasAttribute("data-start") ? strength.dataset.start : 100;
+}
+
 document.addEventListener("change", (event) => {
   if (!event.target.matches?.("#looks input[name=preset]")) return;
-  // Another look begins at its own strength; back at the photo's, at the one that it has there.
-  const strength = by("look-strength");
-  strength.value = event.target.hasAttribute("data-start") ? strength.dataset.start : 100;
+  ownStrength();
   attempt();
+});
+
+document.addEventListener("dblclick", (event) => {
+  if (!event.target.closest?.("#look-strength-row")) return;
+  ownStrength();
+  by("look-strength").dispatchEvent(new Event("input", { bubbles: true }));
 });
 
 document.addEventListener("input", (event) => {

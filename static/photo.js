@@ -1,7 +1,7 @@
 // The photo page: comparing, keys, what commands answer, and what changes elsewhere.
 
-import { client, dirty, fields, forget, settle, tell, tried } from "./adjust.js";
-import { endCrop, isCropping, leaveCrop, nudge, startCrop } from "./cropping.js";
+import { client, dirty, fields, forget, reason, settle, tell, tried } from "./adjust.js";
+import { endCrop, frameMoved, isCropping, leaveCrop, nudge, startCrop } from "./cropping.js";
 import { bytes } from "./live.js";
 import { findsShown, showFinds } from "./found.js";
 import { showLook } from "./looks.js";
@@ -54,12 +54,14 @@ document.addEventListener("keydown", (event) => {
     return nudge(key, event.shiftKey);
   }
   if (key === "Escape" || (key === "Enter" && document.activeElement === by("crop-box"))) {
+    if (event.repeat) return;
+    if (event.target.matches("textarea, input[type=text]")) return event.target.blur();
     if (isCropping()) return endCrop();
     if (findsShown()) return showFinds(false);
     if (key === "Escape") return by("leave").click();
   }
   if (event.target.matches("input, textarea, select")) {
-    if (key.startsWith("Arrow") || event.target.type !== "range") return;
+    if (key.startsWith("Arrow") || !["range", "radio", "checkbox"].includes(event.target.type)) return;
   }
   if (key === "b") return hold(true);
   if (event.repeat) return;
@@ -79,18 +81,28 @@ document.addEventListener("keyup", (event) => {
 
 // After a command: say so, and offer the way back
 
+// Answers that are awaited and will take the place of the photo.
+let replacing = 0;
+
+const goOn = () => window.confirm("What you changed here is not kept yet. Go on without it?");
+
 document.addEventListener("htmx:beforeRequest", (event) => {
   const form = event.target;
-  if (form.id === "adjust" && isCropping()) endCrop();
-  if (form.id !== "adjust" && form.matches?.("form") && dirty() && !form.action.endsWith("/undo")) {
-    const leaving = window.confirm("The sliders were moved and not kept. Go on without them?");
-    if (!leaving) event.preventDefault();
-  }
+  if (!form.matches?.("#photo form:not([hx-swap=none])")) return;
+  // Pressed twice: the photo is leaving already.
+  if (replacing && form.matches(".command")) return event.preventDefault();
+  const loses = (form.id !== "adjust" && dirty()) || (form.id !== "looks" && tried());
+  if (loses && !goOn()) event.preventDefault();
 });
 
-document.addEventListener("htmx:beforeSend", ({ detail: { xhr } }) => {
+document.addEventListener("htmx:beforeSend", ({ detail: { xhr, target } }) => {
+  const replaces = target.matches("#photo, #main");
+  if (replaces) replacing += 1;
   // By the request, not by htmx: the form may have been replaced when the answer comes.
-  xhr.addEventListener("loadend", () => answered(xhr));
+  xhr.addEventListener("loadend", () => {
+    if (replaces) replacing -= 1;
+    answered(xhr);
+  });
 });
 
 function answered(xhr) {
@@ -106,22 +118,29 @@ function answered(xhr) {
 }
 
 async function undo(id, version) {
+  const goesBack = () => photo()?.dataset.id !== id;
+  if (goesBack() && (dirty() || tried() || frameMoved()) && !goOn()) return;
   try {
     await ask("POST", `/api/photos/${id}/undo`, { version });
-    toast("Undone");
-    if (photo()?.dataset.id === id) refresh();
-    else htmx.ajax("GET", address(`/photos/${id}`), { target: "#main", select: "#main", swap: "outerHTML" }).then(() =>
-      history.pushState({}, "", address(`/photos/${id}`)),
-    );
   } catch (error) {
-    toast(error.message, { bad: true });
+    return void toast(reason(error), { bad: true });
   }
+  toast("Undone");
+  if (!goesBack()) return refresh();
+  htmx.ajax("GET", address(`/photos/${id}`), { target: "#main", select: "#main", swap: "outerHTML", push: "true" });
 }
 
 // Changes that come from elsewhere
 
 let refreshing = null;
 let refreshed = 0;
+// Takes away what was said about the photo last.
+let untold = () => {};
+
+// What htmx shows is newer than an answer that is still on its way.
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.target.matches?.("#photo, #main")) refreshed += 1;
+});
 
 function refresh() {
   refreshing ??= setTimeout(async () => {
@@ -141,8 +160,10 @@ function refresh() {
     // A newer answer is on its way, or another photo is shown by now.
     if (mine !== refreshed || now?.dataset.id !== wanted) return;
     const samePicture = ["version", "shown"].every((name) => made.dataset[name] === now.dataset[name]);
-    if (!samePicture && (dirty() || tried())) {
-      toast("This photo has changed elsewhere; your sliders are not kept yet.", {
+    const unkept = dirty() || tried() || isCropping();
+    if (!samePicture && unkept) {
+      untold();
+      untold = toast("This photo has changed; what you changed here is not kept yet.", {
         bad: true,
         action: "Show the change",
         act: () => swap(now, made),
@@ -150,7 +171,7 @@ function refresh() {
       return;
     }
     if (samePicture) {
-      if (dirty() || tried() || isCropping()) {
+      if (unkept) {
         for (const name of [".versions", ".notice", ".decide"]) {
           const [old, fresh] = [now.querySelector(name), made.querySelector(name)];
           if (old && fresh) swap(old, fresh);
@@ -177,22 +198,30 @@ function swap(old, made) {
   prepare();
 }
 
-// What somebody has unfolded stays so, and what they have written into the form of a preset; sliders that were moved
-// keep the page from being replaced at all.
+// What somebody has unfolded stays so, what they have written or ticked in forms beside the sliders, and where they are
+// with the keyboard; sliders that were moved keep the page from being replaced at all.
 function asLeft(old, made) {
   for (const fold of old.querySelectorAll("details[id]")) {
     const other = made.querySelector(`#${fold.id}`);
     if (other) other.open = fold.open;
   }
-  let focused = null;
-  for (const input of old.querySelectorAll(".keep-preset form input:not([type=hidden])")) {
-    const other = made.querySelector(input.id ? `#${input.id}` : `.keep-preset input[name=${input.name}]`);
+  for (const input of old.querySelectorAll(".keep-preset form input[id], #tell-fold input[id]")) {
+    const other = made.querySelector(`#${input.id}`);
     if (!other) continue;
     if (input.type === "checkbox") other.checked = input.checked;
     else other.value = input.value;
-    if (input === document.activeElement) focused = other;
   }
-  return () => focused?.focus();
+  return old.contains(document.activeElement) ? focusAgain() : () => {};
+}
+
+// Focuses once more what has the focus now, known by its id, its fold, or where it leads.
+function focusAgain() {
+  const active = document.activeElement;
+  const leads = active.getAttribute("href");
+  let same = active.id && `#${CSS.escape(active.id)}`;
+  if (!same && active.matches("details[id] > summary")) same = `#${active.parentElement.id} > summary`;
+  if (!same && leads) same = `#photo [href="${CSS.escape(leads)}"]`;
+  return () => same && document.querySelector(same)?.focus({ preventScroll: true });
 }
 
 // How much of a version Immich has; the bar itself comes with the next answer of the service.
@@ -265,6 +294,7 @@ function prepare() {
   }
   if (prepared === photo()) return;
   prepared = photo();
+  untold();
   leaveCrop();
   forget();
   makeReady();
@@ -278,6 +308,6 @@ function prepare() {
 
 document.addEventListener("htmx:afterSwap", prepare);
 window.addEventListener("beforeunload", (event) => {
-  if (dirty()) event.preventDefault();
+  if (dirty() || tried() || frameMoved()) event.preventDefault();
 });
 prepare();

@@ -4,6 +4,7 @@
 import { cropFields, fields, layFields, plain, preview, settle, tell } from "./adjust.js";
 import { endCrop, isCropping } from "./cropping.js";
 import { turnedRight, mirrored } from "./crop.js";
+import { leaveLook } from "./looks.js";
 
 const by = (id) => document.getElementById(id);
 
@@ -68,6 +69,7 @@ function turnCrop(way) {
 export function turn(way) {
   if (!by("adjust")) return;
   if (isCropping()) endCrop();
+  leaveLook();
   const inputs = layFields();
   const [turns, mirror] = [now(inputs.turns), now(inputs.mirror)];
   if (way === "mirror") lay((4 - turns) % 4, 1 - mirror);

@@ -16,12 +16,19 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.photos.make import scene, write_jpeg
+from tests.photos.make import degraded, scene, write_jpeg
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
 #: Seconds to wait for the service, and milliseconds to wait for the page: generous, since a busy machine is slow.
 WAIT = 90.0
 PATIENCE = 45_000
+#: Seconds for the first work of a service: kernels are compiled for it, where nothing has compiled them before.
+COLD = 240.0
+#: What a page says vanishes after six or twelve seconds, which a busy machine may take to come to the next line.
+LASTING = """
+    const soon = window.setTimeout;
+    window.setTimeout = (act, ms, ...rest) => soon(act, ms === 6000 || ms === 12000 ? 120000 : ms, ...rest);
+"""
 
 expect.set_options(timeout=PATIENCE)
 
@@ -61,7 +68,7 @@ class Service:
         if process is None:
             return 0
         process.send_signal(signal.SIGTERM)
-        return process.wait(30)
+        return process.wait(120)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the API."""
@@ -75,9 +82,9 @@ class Service:
         found: list[dict[str, Any]] = self.ask("GET", f"/api/photos?limit=200&{query}")["items"]
         return found
 
-    def drop(self, name: str, seed: int, size: tuple[int, int] = (480, 320)) -> None:
-        """Put a photo into the hot folder."""
-        write_jpeg(self.home / name, scene(*size, seed=seed))
+    def drop(self, name: str, seed: int, size: tuple[int, int] = (480, 320), ev: float = 0.0) -> None:
+        """Put a photo into the hot folder, exposed wrongly by `ev`."""
+        write_jpeg(self.home / name, degraded(scene(*size, seed=seed), ev=ev) if ev else scene(*size, seed=seed))
         shutil.move(self.home / name, self.inbox / name)
 
     def pending(self, count: int) -> list[dict[str, Any]]:
@@ -89,12 +96,12 @@ class Service:
             self.settle()
         return self.photos("review=pending")
 
-    def settle(self) -> None:
+    def settle(self, seconds: float = WAIT) -> None:
         """Wait until all work is done; photos that were left alone are developed all the same."""
-        self.until(self._is_idle)
+        self.until(self._is_idle, seconds)
         for photo in self.photos("status=left_alone"):
             self.ask("POST", f"/api/photos/{photo['id']}/develop", {"version": photo["version"]})
-        self.until(self._is_idle)
+        self.until(self._is_idle, seconds)
 
     def until(self, happens: Callable[[], Any], seconds: float = WAIT) -> Any:
         """Wait until something is so."""
@@ -118,6 +125,13 @@ class Service:
         ) and not any(photo["status"] in working for photo in self.photos())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests here take longer than others: the first of a kind may wait for kernels that are compiled."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(600))
+
+
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory, chromium_path: str) -> Iterator[Service]:
     """One service for all tests here; each test brings the photos that it needs."""
@@ -126,9 +140,14 @@ def service(tmp_path_factory: pytest.TempPathFactory, chromium_path: str) -> Ite
         running.drop(f"photo-{seed}.jpg", seed, size)
     whole = write_jpeg(running.home / "whole.jpg", scene(480, 320, seed=77)).read_bytes()
     (running.inbox / "cut-in-half.jpg").write_bytes(whole[: len(whole) // 2])
-    running.start()
-    running.until(lambda: len(running.photos()) == 7)
-    running.settle()
+    try:
+        running.start()
+        running.until(lambda: len(running.photos()) == 7)
+        running.settle(COLD)
+    except BaseException:
+        # It is not left behind.
+        running.stop()
+        raise
     yield running
     assert running.stop() == 0, "SIGTERM ends it cleanly"
 
@@ -140,6 +159,13 @@ def browser(chromium_path: str) -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
         yield launched
         launched.close()
+
+
+def patient(context: BrowserContext) -> BrowserContext:
+    """The context, ready for a busy machine: it waits longer, and so does what its pages say."""
+    context.set_default_timeout(PATIENCE)
+    context.add_init_script(LASTING)
+    return context
 
 
 Open = Callable[..., Page]
@@ -160,10 +186,11 @@ def open_page(browser: Browser, service: Service) -> Iterator[Open]:
         before: Callable[[Page], None] | None = None,
         **options: Any,
     ) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, has_touch=touch, is_mobile=touch, **options
+        context = patient(
+            browser.new_context(
+                viewport={"width": width, "height": height}, has_touch=touch, is_mobile=touch, **options
+            )
         )
-        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(f"{path}: {error}"))

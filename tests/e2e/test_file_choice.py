@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import Open, Service
+from tests.e2e.conftest import COLD, Open, Service
 from tests.e2e.test_photo import brought, told
 
 
@@ -14,11 +14,11 @@ def test_a_version_of_another_format_and_size(service: Service, open_page: Open)
     page.get_by_label("Size", exact=True).select_option("1080")
     expect(page.locator("#keep")).to_be_enabled()
     page.locator("#keep").click()
-    expect(page.locator("#photo")).to_have_attribute("data-shown", str(before + 1))
+    expect(page.locator("#photo")).to_have_attribute("data-shown", str(before + 1), timeout=COLD * 1000)
     output = told(service, identity)["recipe"]["user_overrides"]["output"]
     assert output == {"format": "heic", "quality": 60, "longest_edge": 1080, "profile": "keep"}
-    page.wait_for_load_state("networkidle")
-    assert page.locator("#after").evaluate("picture => picture.naturalWidth") > 0, "its preview is shown"
+    # Its preview is shown.
+    page.wait_for_function("() => document.getElementById('after').naturalWidth > 0")
     with page.expect_download() as download:
         page.get_by_label(f"Download version {before + 1}").click()
     assert download.value.suggested_filename.endswith(f"_v{before + 1}.heic")
