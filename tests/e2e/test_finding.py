@@ -12,7 +12,7 @@ from immich_sidecar.analysis.findings import Box, Findings, FoundObject, Job, Mo
 from immich_sidecar.library import groups, photo_words
 from immich_sidecar.library.tables import PhotoRow
 from tests.e2e.at_home import at_home
-from tests.e2e.conftest import PATIENCE
+from tests.e2e.conftest import patient
 from tests.web.finding import MODEL, KnowingModels, circle, direction, seen
 from tests.web.house import House
 
@@ -62,7 +62,7 @@ async def _filled(home: House) -> dict[str, str]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 850})
-    context.set_default_timeout(PATIENCE)
+    patient(context)
     made = context.new_page()
     problems: list[str] = []
     made.on("pageerror", lambda error: problems.append(str(error)))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
-from tests.e2e.conftest import PATIENCE, WAIT, Service
+from tests.e2e.conftest import WAIT, Service, patient
 from tests.immich_server import ImmichServer, User
 from tests.service import pictures
 
@@ -101,7 +101,7 @@ def open_here(browser: Browser, beside: Service) -> Iterator[Callable[..., Page]
         context = browser.new_context(
             viewport={"width": width, "height": height}, has_touch=touch, is_mobile=touch, **options
         )
-        context.set_default_timeout(PATIENCE)
+        patient(context)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(f"{path}: {error}"))

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.analysis.weights_server import Publisher, publishing
-from tests.e2e.conftest import PATIENCE, Service
+from tests.e2e.conftest import Service, patient
 
 NAME = "rtdetr-v2-r50"
 
@@ -48,7 +48,7 @@ def fetching(tmp_path: Path, hub: Publisher) -> Iterator[Service]:
 def test_a_model_is_fetched_stopped_resumed_and_removed(hub: Publisher, fetching: Service, browser: Browser) -> None:
     problems: list[str] = []
     context = browser.new_context(viewport={"width": 1280, "height": 850})
-    context.set_default_timeout(PATIENCE)
+    patient(context)
     page = context.new_page()
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("dialog", lambda dialog: dialog.accept())

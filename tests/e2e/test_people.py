@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.conftest import PATIENCE, WAIT, Open, Service
+from tests.e2e.conftest import WAIT, Open, Service, patient
 from tests.immich_server.given import PASSWORD
 from tests.photos.make import scene, write_jpeg
 
@@ -87,7 +87,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory, immich: Immich, chromium_pa
 def window(browser: Browser) -> Iterator[BrowserContext]:
     """A browser of somebody who never was here."""
     context = browser.new_context(viewport={"width": 1280, "height": 850})
-    context.set_default_timeout(PATIENCE)
+    patient(context)
     yield context
     context.close()
 
