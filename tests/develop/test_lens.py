@@ -59,7 +59,7 @@ geometries = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(geometries, st.integers(1, 8), st.floats(0.15, 0.85), st.floats(0.15, 0.85))
 def test_a_dot_is_found_where_the_map_says(geometry, orientation, x, y) -> None:
     place = (x * SIZE[0], y * SIZE[1])
@@ -109,7 +109,7 @@ def test_a_picture_without_colour_goes_the_way_of_green() -> None:
     assert np.array_equal(grey[..., 0], whole[..., 1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(geometries, st.integers(1, 8), st.sampled_from([1.0, 0.5]))
 def test_light_is_even_again_in_every_frame(geometry, orientation, smaller) -> None:
     """A grey wall whose corners a lens darkened by half comes out even, whatever geometry and size."""
