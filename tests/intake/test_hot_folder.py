@@ -65,7 +65,7 @@ async def _count(library: Library, table: type, owner: str = "local") -> int:
         return len((await session.exec(select(table).where(table.owner_id == owner))).all())
 
 
-async def _until(condition: Callable[[], object], seconds: float = 15) -> None:
+async def _until(condition: Callable[[], object], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while True:
         result = condition()
@@ -78,7 +78,7 @@ async def _until(condition: Callable[[], object], seconds: float = 15) -> None:
 
 
 async def _until_decided(
-    library: Library, *names: str, owner: str = "local", seconds: float = 15
+    library: Library, *names: str, owner: str = "local", seconds: float = 90
 ) -> dict[str, FileRow]:
     async def decided() -> bool:
         return set(names) <= set(await _files(library, owner))
@@ -290,7 +290,7 @@ async def test_strange_names(library: Library, tmp_path: Path, polling: bool) ->
             write_photo(root / name, seed)
         with open(os.fsencode(root) + b"/caf\xe9.jpg", "wb") as file:  # noqa: ASYNC230, PTH123 - a path of bytes
             file.write(jpeg_bytes(50))
-        rows = await _until_decided(library, *names, "caf\\xe9.jpg", seconds=20)
+        rows = await _until_decided(library, *names, "caf\\xe9.jpg")
     assert {row.state for row in rows.values()} == {IntakeState.FETCHED}
     assert await _count(library, PhotoRow) == 6
 
@@ -409,7 +409,7 @@ async def test_stopping_in_the_middle_loses_nothing(library: Library, tmp_path: 
             before = await _count(library, PhotoRow)
             await _until(lambda before=before: _more_than(library, before))
     async with _following(library, (root, "local")) as following:
-        await _until_decided(library, *(f"{n}.jpg" for n in range(30)), seconds=30)
+        await _until_decided(library, *(f"{n}.jpg" for n in range(30)))
         await _until(lambda: following.unfinished == 0)
     assert await _count(library, PhotoRow) == 30
     assert await _count(library, FileRow) == 30
@@ -459,7 +459,7 @@ async def test_many_files_at_once(library: Library, tmp_path: Path) -> None:
         async def all_taken() -> bool:
             return await _count(library, PhotoRow) == 150
 
-        await _until(all_taken, 60)
+        await _until(all_taken, 120)
         await _until(lambda: following.unfinished == 0)
     assert most <= 2
     assert await _count(library, FileRow) == 150

@@ -77,7 +77,7 @@ async def _companions(library: Library) -> dict[str, CompanionRow]:
     return {row.file_name: row for row in await _rows(library, CompanionRow)}
 
 
-async def _until(condition: Callable[[], object], seconds: float = 20) -> None:
+async def _until(condition: Callable[[], object], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while True:
         result = condition()

@@ -181,7 +181,7 @@ class House:
     async def event_types(self, sha256: str | None) -> list[str]:
         return [row.type for row in await self.rows(EventRow, sha256=sha256)]
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], Any], seconds: float = 90.0) -> None:
         """Wait for something to become true."""
         deadline = time.monotonic() + seconds
         while True:
@@ -193,7 +193,7 @@ class House:
             assert time.monotonic() < deadline, "it never came true"
             await asyncio.sleep(0.02)
 
-    async def settled(self, seconds: float = 30.0) -> None:
+    async def settled(self, seconds: float = 90.0) -> None:
         """Wait until no work is left that could be done now."""
 
         async def nothing_to_do() -> bool:
@@ -207,7 +207,7 @@ class House:
         self.dispatcher.wake()
         await self.until(nothing_to_do, seconds)
 
-    async def published(self, seconds: float = 30.0) -> None:
+    async def published(self, seconds: float = 90.0) -> None:
         """Wait until nothing is due for Immich that could be done now."""
 
         async def nothing_due() -> bool:

@@ -219,7 +219,7 @@ async def test_cancel_and_go_on(house: House) -> None:
     async def rests() -> bool:
         return not (await house.photo(sha)).running
 
-    await house.until(rests, 3)
+    await house.until(rests, 30)
     assert await house.history(sha) == ["cancelled"]
     assert (await house.event_types(sha))[-1] == EventType.CANCELLED
     with pytest.raises(ConflictError):

@@ -29,7 +29,7 @@ from tests.immich_server.recorded_calls import undeclared
 #: Our key in Immich's key-value store.
 KEY = "immich-sidecar"
 #: Seconds until something that must happen counts as failed.
-PATIENCE = 40.0
+PATIENCE = 90.0
 
 #: Rows that say there is still something to do, now or at a known time.
 _UNDONE = """
