@@ -73,12 +73,18 @@ def _jpeg(pixels: Any, **more: Any) -> bytes:
 class ThreadExecutor:
     """Runs tasks in threads of this process; can be told to fail or to wait.
 
-    `plan` maps the name of a task to what happens to its next calls: an exception is raised, a number is slept.
+    `plan` maps the name of a task to what happens to its next calls: an exception is raised, an event is waited for.
     """
 
     def __init__(self) -> None:
-        self.plan: dict[str, list[Exception | float]] = {}
+        self.plan: dict[str, list[Exception | asyncio.Event]] = {}
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def hold(self, name: str, times: int = 1) -> asyncio.Event:
+        """Keep the next calls of a task waiting until the event that is given is set."""
+        gate = asyncio.Event()
+        self.plan[name] = [gate] * times
+        return gate
 
     def called(self, name: str) -> int:
         return sum(called == name for called, _ in self.calls)
@@ -97,7 +103,7 @@ class ThreadExecutor:
             what = planned.pop(0)
             if isinstance(what, Exception):
                 raise what
-            await asyncio.sleep(what)
+            await what.wait()
         keywords = {}
         if on_progress is not None:
             loop = asyncio.get_running_loop()

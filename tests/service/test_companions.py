@@ -131,7 +131,7 @@ async def test_a_version_of_the_jpeg_is_taken_back_when_its_raw_file_comes(tmp_p
     async with immich_running() as immich, home(tmp_path, immich) as opened:
         service = opened.service
         if when == "is being sent":
-            immich.slow_down(r"^/api/assets$", 4.0, times=1)
+            gate = immich.hold(r"^/api/assets$", times=1)
         jpeg = opened.add(_jpeg(7, ev=-2.5), "IMG_7.JPG")
         await service.photo("IMG_7.JPG")
         if when == "is being sent":
@@ -143,6 +143,7 @@ async def test_a_version_of_the_jpeg_is_taken_back_when_its_raw_file_comes(tmp_p
         await _companion(opened, "IMG_7.JPG", "marked")
         if when == "is being sent":
             assert opened.ours(jpeg) == [], "it was still on its way"
+            gate.set()
         await service.photo("IMG_7.DNG")
         await service.settled()
         (version,) = opened.ours(jpeg)
