@@ -169,7 +169,7 @@ def test_strengths_of_the_operation(steps) -> None:
     assert plan(steps(lens={"profile": profile, **off})) == Plan()
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 3), (5, 4), (17, 300), (2100, 40)])
 def test_the_smallest_pictures_and_the_wildest_numbers_come_to_an_end(size) -> None:
     wild = WarpPlan((-0.5, 1.5), 0.01, (1000.0, -1000.0, 1000.0), tangential=(1.0, 1.0))

@@ -75,7 +75,7 @@ class Running:
         assert self.process is not None
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(20) == 0
+        assert self.process.wait(120) == 0
         self.process = None
         return time.monotonic() - began
 

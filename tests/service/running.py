@@ -101,7 +101,7 @@ class Service:
         """End it as a system does; gives its exit status."""
         process = await self._let_go()
         process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(process.wait(), 15)
+        return await asyncio.wait_for(process.wait(), 120)
 
     async def kill(self) -> None:
         """End it and its workers at once, without a word."""
