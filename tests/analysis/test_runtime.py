@@ -330,13 +330,15 @@ def test_words_give_way_to_whoever_waits(runner: Callable[..., Runner]) -> None:
             return super().answer(given)
 
     quality, words = Slow(files()), Speaking(files("talker"))
-    quality.go.set()
     made = runner(quality, words)
     from immich_sidecar.analysis.models.view import Asked
 
     told = made.ask(Job.WORDS, Asked(view()))
     assert words.spoke.wait(90)
-    ready([made.ask(quality.job, view()) for _ in range(3)])
+    # All three wait before the first has been looked at.
+    asked = [made.ask(quality.job, view()) for _ in range(3)]
+    quality.go.set()
+    ready(asked)
     said = order.count("word")
     assert order.count("quality") == 3
     assert told.result(90).value.description.startswith("A photo")
