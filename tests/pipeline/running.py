@@ -105,7 +105,7 @@ class Running:
                     return []
                 raise
 
-    def until(self, condition: Callable[[], Any], seconds: float = 60.0, pause: float = 0.01) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = 120.0, pause: float = 0.01) -> Any:
         """Wait for something to become true; returns it."""
         deadline = time.monotonic() + seconds
         while not (result := condition()):
