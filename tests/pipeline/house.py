@@ -273,7 +273,7 @@ async def open_house(
         executor,
         space,
         mode=mode,
-        task_timeout=20,
+        task_timeout=120,
         looking=models,
         faces=faces,
         describe=None if describing is None else describing.add,
