@@ -284,7 +284,7 @@ def test_two_owners_with_the_same_photo(start: Any, tmp_path: Path):
         data=body,
         headers={"Content-Type": "application/json"},
     )
-    urllib.request.urlopen(request, timeout=10).close()
+    urllib.request.urlopen(request, timeout=90).close()
     assert service.get("/api/photos?owner=anna")["items"][0]["review"] == "approved"
     assert service.get("/api/photos")["items"][0]["review"] == "pending"
 

@@ -139,7 +139,7 @@ class _Resolver(aiohttp.abc.AbstractResolver):
 
 
 async def _until_it_listens(port: int, process: asyncio.subprocess.Process) -> None:
-    for _ in range(200):
+    for _ in range(1800):
         assert process.returncode is None, "nginx ended"
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -323,7 +323,7 @@ async def test_logging_out_ends_the_session_and_its_sockets(street: Neighbours) 
         async with ada.ask("POST", "/logout") as response:
             assert response.headers["Location"] == "/login"
             assert response.cookies[COOKIE].value == ""
-        while (message := await asyncio.wait_for(socket.receive(), 20)).type is aiohttp.WSMsgType.TEXT:
+        while (message := await asyncio.wait_for(socket.receive(), 90)).type is aiohttp.WSMsgType.TEXT:
             pass
         assert message.data == 4401
     ada.headers = cookie
@@ -339,7 +339,7 @@ async def test_a_socket_ends_with_the_session_of_immich(street: Neighbours, monk
             await asyncio.wait_for(socket.receive(), 0.3)
         street.immich.log_out(token)
         street.home.context.sign_in.forget(token)  # type: ignore[union-attr]
-        assert (await asyncio.wait_for(socket.receive(), 20)).data == 4401
+        assert (await asyncio.wait_for(socket.receive(), 90)).data == 4401
 
 
 async def test_a_changed_password_ends_the_operators_sessions_alone(tmp_path: Path) -> None:
