@@ -28,7 +28,17 @@ from pathlib import Path  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 from PIL import Image  # noqa: E402
+
+# How long one example takes says how busy the machine is, not whether what it shows is right.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
+settings.load_profile("tests")
 
 
 def pytest_collection_finish() -> None:

@@ -82,17 +82,17 @@ def test_service_starts_from_the_wheel(environment: Path, tmp_path: Path):
             address = match[0] if match else None
             time.sleep(0.2)
         assert address, (tmp_path / "log").read_text()
-        with urllib.request.urlopen(f"{address}/readyz", timeout=20) as response:
+        with urllib.request.urlopen(f"{address}/readyz", timeout=90) as response:
             assert response.status == 200
-        with urllib.request.urlopen(f"{address}/", timeout=20) as response:
+        with urllib.request.urlopen(f"{address}/", timeout=90) as response:
             page = response.read().decode()
         script = re.search(r'src="([^"]*htmx[^"]*)"', page)[1]
-        with urllib.request.urlopen(address + script, timeout=20) as response:
+        with urllib.request.urlopen(address + script, timeout=90) as response:
             assert len(response.read()) > 40_000
     finally:
         service.send_signal(signal.SIGTERM)
         began = time.monotonic()
-        status = service.wait(30)
-    assert time.monotonic() - began < 8
+        status = service.wait(120)
+    assert time.monotonic() - began < 45
     assert status == 0
     assert (tmp_path / "data" / "inbox").is_dir()

@@ -78,7 +78,7 @@ people = st.lists(
 
 
 @given(people=people, degrees=st.sampled_from([0.0, 2.5, -4.0]), portrait=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nobody_is_ever_cut_who_was_not_cut_before(people: list, degrees: float, portrait: bool) -> None:
     size = (3000, 4500) if portrait else (4500, 3000)
     boxes = [box(x, y, min(w, 1 - x), min(h, 1 - y)) for x, y, w, h, _ in people]

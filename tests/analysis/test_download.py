@@ -108,9 +108,9 @@ async def test_a_download_goes_on_in_a_later_run(hub: Publisher, tmp_path: Path)
     hub.manner = "stall"
     hub.cuts = [2_500_000]
     running = asyncio.create_task(get(hub, tmp_path))
-    await asyncio.wait_for(hub.began.wait(), 30)
+    await asyncio.wait_for(hub.began.wait(), 90)
     part = tmp_path / "little" / "model.safetensors.part"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not part.exists() or part.stat().st_size < 1_000_000:  # noqa: ASYNC110  a file tells nobody
             await asyncio.sleep(0.01)
     running.cancel()

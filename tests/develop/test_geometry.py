@@ -56,7 +56,7 @@ geometries = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(geometries, orientations, st.floats(0.35, 0.65), st.floats(0.35, 0.65))
 def test_a_dot_is_found_where_the_map_says(geometry, orientation, x, y) -> None:
     point = (x * SIZE[0], y * SIZE[1])

@@ -23,7 +23,7 @@ from immich_sidecar.web.context import CONTEXT
 from tests.immich.stage import Library
 from tests.immich_server import Asset, ImmichServer, User
 
-PATIENCE = 10.0
+PATIENCE = 90.0
 
 
 class Desk:

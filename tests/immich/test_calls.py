@@ -36,7 +36,7 @@ async def test_a_call_that_is_not_declared_is_noticed() -> None:
     """The stand-in looks at what comes from the sidecar only."""
     async with ImmichServer() as server:
         headers = {"User-Agent": "immich-sidecar/1", "x-api-key": server.add_key(server.add_user("Ada"))}
-        async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers) as client:
+        async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=90) as client:
             await client.get("/server/ping")
             await client.post("/search/metadata", json={"page": 1})
             assert not undeclared(server)

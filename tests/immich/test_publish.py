@@ -25,6 +25,7 @@ from immich_sidecar.errors import (
 from immich_sidecar.immich import marks
 from immich_sidecar.immich.connections import Connection
 from immich_sidecar.immich.publish import LONGEST_FORM_MARK, Publisher, UploadResult, version_file_name
+from tests.immich.desk import until
 from tests.immich.stage import NOBODY, TAKEN, Library, connect, picture
 from tests.immich_server import Asset, ImmichServer, User
 
@@ -191,9 +192,9 @@ async def test_the_server_goes_in_the_middle_of_an_upload_and_comes_back(
     immich: ImmichServer, publisher: Publisher, files: Files
 ) -> None:
     file = files.make(picture(2, edge=1200))
-    immich.slow_down("/api/assets$", 5, times=1)
+    immich.slow_down("/api/assets$", 120, times=1)
     uploading = asyncio.create_task(publisher.upload_original(**file))
-    await asyncio.sleep(0.2)
+    await until(lambda: immich.delayed, "it is being sent")
     await immich.go_away()
     with pytest.raises(ImmichServerError):
         await uploading

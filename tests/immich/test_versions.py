@@ -97,7 +97,7 @@ async def _told(version: str) -> dict[str, Any]:
     async with ImmichServer(version=version, extraction_delay=0, thumbnail_delay=0) as server:
         user = server.add_user("Ada")
         headers = {"x-api-key": server.add_key(user)}
-        async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers) as client:
+        async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=90) as client:
             assert (await _upload(client, picture(3), "a.jpg", **DEVICE)).status_code == 201
         await server.settled()
         return {told.event: told.args for told in reversed(server.store.told)}
@@ -129,7 +129,7 @@ async def test_a_video_has_a_duration_in_words_in_immich_2_and_in_milliseconds_i
             user = server.add_user("Ada")
             video = server.add_asset(user, b"a film", "film.mp4", duration=2500)
             headers = {"x-api-key": server.add_key(user)}
-            async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers) as client:
+            async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=90) as client:
                 assert (await client.get(f"/assets/{video.id}")).json()["duration"] == duration
 
 
@@ -138,7 +138,7 @@ async def test_replacing_a_file_keeps_the_id_and_trashes_a_copy_of_what_was() ->
         user = server.add_user("Ada")
         asset = server.add_asset(user, picture(4), "a.jpg")
         before, headers = asset.checksum, {"x-api-key": server.add_key(user)}
-        async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers) as client:
+        async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=90) as client:
             files = {"assetData": ("b.jpg", picture(5, edge=64), "image/jpeg")}
             answer = (await client.put(f"/assets/{asset.id}/original", data=DATES | DEVICE, files=files)).json()
             await server.settled()
@@ -156,7 +156,7 @@ async def test_what_only_one_of_the_two_knows(tmp_path: Path) -> None:
     ):
         async with ImmichServer(version=version) as server:
             headers = {"x-api-key": server.add_key(server.add_user("Ada"))}
-            async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers) as client:
+            async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=90) as client:
                 assert (await client.get(there)).status_code == 200
                 assert (await client.patch(not_there)).status_code == 404
 
@@ -167,7 +167,7 @@ async def test_a_rating_cannot_be_taken_away_in_2_5(tmp_path: Path) -> None:
             user = server.add_user("Ada")
             asset = server.add_asset(user, picture(6))
             headers = {"x-api-key": server.add_key(user)}
-            async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers) as client:
+            async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=90) as client:
                 assert (await client.put(f"/assets/{asset.id}", json={"rating": 3})).status_code == 200
                 assert (await client.put(f"/assets/{asset.id}", json={"rating": None})).status_code == status
 

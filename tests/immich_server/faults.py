@@ -24,7 +24,7 @@ class _Answer:
 @dataclass
 class _Slowness:
     pattern: re.Pattern[str]
-    seconds: float
+    wait: float | asyncio.Event
     left: int | None
 
 
@@ -46,6 +46,8 @@ class Faults:
         self._answers: list[_Answer] = []
         self._lost: list[_Answer] = []
         self._slow: list[_Slowness] = []
+        #: Paths of the requests that were made to wait, from the moment on that they began to.
+        self.delayed: list[str] = []
         self._cut_upload: int | None = None
         self._cut_download: int | None = None
         self._spoil = 0
@@ -74,6 +76,12 @@ class Faults:
     def slow_down(self, path: str, seconds: float, *, times: int | None = None) -> None:
         """Wait before handling requests to `path`."""
         self._slow.append(_Slowness(re.compile(path), seconds, times))
+
+    def hold(self, path: str, *, times: int | None = None) -> asyncio.Event:
+        """Handle requests to `path` only once the event that is given is set."""
+        gate = asyncio.Event()
+        self._slow.append(_Slowness(re.compile(path), gate, times))
+        return gate
 
     def cut_upload_after(self, received: int) -> None:
         """Cut the next upload once so many bytes of its file have arrived."""
@@ -121,7 +129,11 @@ class Faults:
             if slowness.left != 0 and slowness.pattern.search(request.path):
                 if slowness.left is not None:
                     slowness.left -= 1
-                await asyncio.sleep(slowness.seconds)
+                self.delayed.append(request.path)
+                if isinstance(slowness.wait, asyncio.Event):
+                    await slowness.wait.wait()
+                else:
+                    await asyncio.sleep(slowness.wait)
 
     def maybe_cut_upload(self, request: web.Request, received: int) -> None:
         if self._cut_upload is not None and received >= self._cut_upload:

@@ -30,12 +30,12 @@ def ada(server: ImmichServer) -> User:
 @pytest.fixture
 async def client(server: ImmichServer, ada: User) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"x-api-key": server.add_key(ada)}
-    async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=10) as open_client:
+    async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=90) as open_client:
         yield open_client
 
 
 async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(90):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -66,7 +66,7 @@ class Listener:
     async def connect(self, server: ImmichServer, **headers: str) -> Listener:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         await self._socket.connect(
-            server.url, headers, transports=["websocket"], socketio_path="/api/socket.io", wait_timeout=5
+            server.url, headers, transports=["websocket"], socketio_path="/api/socket.io", wait_timeout=90
         )
         return self
 
@@ -113,7 +113,7 @@ async def test_a_socket_without_the_right_to_everything_is_told_so_and_cut(
         "bearer": {"Authorization": f"Bearer {server.add_key(ada)}"},
     }[credential]
     listener = await Listener().connect(server, **headers)
-    await asyncio.wait_for(listener.disconnected.wait(), 20)
+    await asyncio.wait_for(listener.disconnected.wait(), 90)
     assert listener.heard == [("error", ("unauthorized",))]
     assert server.listeners(ada) == 0
 
@@ -138,7 +138,7 @@ async def test_a_server_that_goes_away_cuts_sockets_and_repeats_nothing(
     listener = await Listener().connect(server, x_api_key=client.headers["x-api-key"])
     await listener.until("on_server_version")
     await server.go_away()
-    await asyncio.wait_for(listener.disconnected.wait(), 20)
+    await asyncio.wait_for(listener.disconnected.wait(), 90)
     await server.come_back()
     await upload(client, picture())
     await server.settled()
@@ -221,7 +221,7 @@ async def test_webhooks_can_be_lost(server: ImmichServer, ada: User, client: htt
 
 
 async def test_logging_in_and_out(server: ImmichServer, ada: User) -> None:
-    async with httpx.AsyncClient(base_url=f"{server.url}/api") as browser:
+    async with httpx.AsyncClient(base_url=f"{server.url}/api", timeout=90) as browser:
         wrong = await browser.post("/auth/login", json={"email": ada.email, "password": "wrong"})
         assert (wrong.status_code, wrong.json()) == (401, {"message": "Incorrect email or password"})
         answer = await browser.post("/auth/login", json={"email": ada.email.upper(), "password": PASSWORD})
@@ -246,13 +246,15 @@ async def test_logging_in_and_out(server: ImmichServer, ada: User) -> None:
         assert (await browser.delete(f"/api-keys/{key_id}")).json() == {"message": "API Key not found"}
         token = browser.cookies["immich_access_token"]
         assert (await browser.post("/auth/logout")).json()["successful"] is True
-    async with httpx.AsyncClient(base_url=f"{server.url}/api", headers={"x-immich-user-token": token}) as gone:
+    async with httpx.AsyncClient(
+        base_url=f"{server.url}/api", headers={"x-immich-user-token": token}, timeout=90
+    ) as gone:
         assert (await gone.get("/users/me")).json() == {"message": "Invalid user token"}
 
 
 async def test_a_key_gives_no_more_than_it_has(server: ImmichServer, ada: User) -> None:
     secret = server.add_key(ada, ["apiKey.create", "apiKey.update", "asset.read"])
-    async with httpx.AsyncClient(base_url=f"{server.url}/api", headers={"x-api-key": secret}) as client:
+    async with httpx.AsyncClient(base_url=f"{server.url}/api", headers={"x-api-key": secret}, timeout=90) as client:
         more = {"message": "Cannot grant permissions you do not have"}
         assert (await client.post("/api-keys", json={"permissions": ["asset.delete"]})).json() == more
         own_id = server.key(secret).id
@@ -263,7 +265,7 @@ async def test_a_key_gives_no_more_than_it_has(server: ImmichServer, ada: User) 
 
 async def test_a_server_that_knows_only_oauth(server: ImmichServer, ada: User) -> None:
     server.oauth_only = True
-    async with httpx.AsyncClient(base_url=f"{server.url}/api") as browser:
+    async with httpx.AsyncClient(base_url=f"{server.url}/api", timeout=90) as browser:
         answer = await browser.post("/auth/login", json={"email": ada.email, "password": PASSWORD})
         assert (answer.status_code, answer.json()) == (401, {"message": "Password login has been disabled"})
         features = (await browser.get("/server/features")).json()

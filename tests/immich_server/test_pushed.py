@@ -22,7 +22,7 @@ async def test_every_recorded_event_is_sent_in_its_shape(version: str) -> None:
     async with ImmichServer(version=version, extraction_delay=0, thumbnail_delay=0) as server:
         ada = server.add_user("Ada")
         headers = {"x-api-key": server.add_key(ada)}
-        async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=10) as client:
+        async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=90) as client:
             files = {"assetData": ("a.jpg", keyworded(), "image/jpeg")}
             asset_id = (await client.post("/assets", data=DATES | DEVICE, files=files)).json()["id"]
             await server.settled()
@@ -52,7 +52,7 @@ async def test_webhooks_have_the_recorded_shape() -> None:
         for trigger in recorded:
             server.add_webhook(ada, "http://127.0.0.1:1/", trigger=trigger)
         headers = {"x-api-key": server.add_key(ada)}
-        async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers) as client:
+        async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=90) as client:
             await client.post("/assets", data=DATES, files={"assetData": ("a.jpg", keyworded(), "image/jpeg")})
         await server.settled()
     sent = {delivery.trigger: delivery.body for delivery in server.deliveries}

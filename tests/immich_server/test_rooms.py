@@ -53,7 +53,7 @@ async def client(server: ImmichServer, ada: User) -> AsyncIterator[httpx.AsyncCl
 
 
 def client_of(server: ImmichServer, user: User) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"{server.url}/api", headers={"x-api-key": server.add_key(user)}, timeout=10)
+    return httpx.AsyncClient(base_url=f"{server.url}/api", headers={"x-api-key": server.add_key(user)}, timeout=90)
 
 
 async def found(client: httpx.AsyncClient, **query: Any) -> list[str]:

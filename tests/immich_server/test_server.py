@@ -47,7 +47,7 @@ def ada(server: ImmichServer) -> User:
 @pytest.fixture
 async def client(server: ImmichServer, ada: User) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"x-api-key": server.add_key(ada)}
-    async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=10) as open_client:
+    async with httpx.AsyncClient(base_url=f"{server.url}/api", headers=headers, timeout=90) as open_client:
         yield open_client
 
 
@@ -148,7 +148,7 @@ async def test_going_away_in_the_middle_of_an_upload(server: ImmichServer, clien
 
 async def test_keys_can_be_revoked_and_narrowed(server: ImmichServer, ada: User) -> None:
     secret = server.add_key(ada, ["asset.read"])
-    async with httpx.AsyncClient(base_url=f"{server.url}/api", headers={"x-api-key": secret}) as client:
+    async with httpx.AsyncClient(base_url=f"{server.url}/api", headers={"x-api-key": secret}, timeout=90) as client:
         assert (await client.post("/search/metadata", json={})).status_code == 200
         server.set_permissions(secret, ["user.read"])
         refused = await client.post("/search/metadata", json={})
@@ -179,10 +179,10 @@ async def test_maintenance_answers_404_to_all_but_a_few(
 
 
 async def test_slow_answers(server: ImmichServer, client: httpx.AsyncClient) -> None:
-    server.slow_down("/server/ping", 5, times=1)
+    server.slow_down("/server/ping", 60, times=1)
     with pytest.raises(httpx.ReadTimeout):
         await client.get("/server/ping", timeout=0.1)
-    assert (await client.get("/server/ping", timeout=2)).status_code == 200
+    assert (await client.get("/server/ping", timeout=90)).status_code == 200
 
 
 async def test_downloads_can_be_cut_and_spoiled(server: ImmichServer, ada: User, client: httpx.AsyncClient) -> None:
@@ -197,8 +197,10 @@ async def test_downloads_can_be_cut_and_spoiled(server: ImmichServer, ada: User,
 
 async def test_the_clock_can_be_ahead(server: ImmichServer, ada: User, client: httpx.AsyncClient) -> None:
     server.store.clock_skew = timedelta(hours=1)
+    before = datetime.now(UTC)
     date = parsedate_to_datetime((await client.get("/server/ping")).headers["Date"])
-    assert abs(date - datetime.now(UTC) - timedelta(hours=1)) < timedelta(seconds=5)
+    after = datetime.now(UTC)
+    assert before - timedelta(seconds=2) < date - timedelta(hours=1) < after + timedelta(seconds=2)
     assert server.add_asset(ada, picture()).created_at > datetime.now(UTC) + timedelta(minutes=59)
 
 
@@ -256,7 +258,7 @@ async def test_it_runs_as_a_program() -> None:
     lines = [(await asyncio.wait_for(process.stdout.readline(), 60)).decode() for _ in range(2)]
     found = re.fullmatch(r"IMMICH_URL=(\S+)\nIMMICH_API_KEY=(\S+)\n", "".join(lines))
     assert found
-    async with httpx.AsyncClient(headers={"x-api-key": found[2]}) as client:
+    async with httpx.AsyncClient(headers={"x-api-key": found[2]}, timeout=90) as client:
         assert (await client.get(f"{found[1]}/api/users/me")).json()["name"] == "Admin"
     process.send_signal(signal.SIGINT)
     assert await asyncio.wait_for(process.wait(), 30) == 0

@@ -17,6 +17,7 @@ from immich_sidecar.intake import hot_folder
 from immich_sidecar.intake.hot_folder import HotFolders, Pace
 from immich_sidecar.library.tables import FileRow, IntakeState, PhotoRow
 from immich_sidecar.settings import HotFolder
+from tests.intake.clock import Clock
 from tests.library.parts import Library, jpeg_bytes, open_library, write_photo
 
 PACE = Pace(settle=0.3, look=0.05, poll=0.1, wait=0.1, retry=0.1, share=0.5)
@@ -65,7 +66,7 @@ async def _count(library: Library, table: type, owner: str = "local") -> int:
         return len((await session.exec(select(table).where(table.owner_id == owner))).all())
 
 
-async def _until(condition: Callable[[], object], seconds: float = 15) -> None:
+async def _until(condition: Callable[[], object], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while True:
         result = condition()
@@ -78,7 +79,7 @@ async def _until(condition: Callable[[], object], seconds: float = 15) -> None:
 
 
 async def _until_decided(
-    library: Library, *names: str, owner: str = "local", seconds: float = 15
+    library: Library, *names: str, owner: str = "local", seconds: float = 90
 ) -> dict[str, FileRow]:
     async def decided() -> bool:
         return set(names) <= set(await _files(library, owner))
@@ -103,7 +104,10 @@ async def test_what_is_there_and_what_comes_is_taken(library: Library, tmp_path:
     assert await _count(library, PhotoRow) == 5
 
 
-async def test_a_file_is_taken_only_once_it_has_stood_still(library: Library, tmp_path: Path, polling: bool) -> None:
+async def test_a_file_is_taken_only_once_it_has_stood_still(
+    library: Library, tmp_path: Path, polling: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
     root = tmp_path / "photos"
     root.mkdir()
     content = jpeg_bytes() + bytes(5000)
@@ -112,8 +116,11 @@ async def test_a_file_is_taken_only_once_it_has_stood_still(library: Library, tm
             for start in range(0, len(content), 500):
                 file.write(content[start : start + 500])
                 file.flush()
+                # Together far longer than it takes to settle, but never so long without another write.
+                clock.pass_by(0.9 * PACE.settle)
                 await asyncio.sleep(0.1)
                 assert await _files(library) == {}
+        clock.go_on()
         rows = await _until_decided(library, "slow.jpg")
     assert rows["slow.jpg"].size == len(content)
     assert rows["slow.jpg"].state is IntakeState.FETCHED
@@ -186,13 +193,17 @@ async def test_what_is_no_photo(library: Library, tmp_path: Path) -> None:
     assert (root / "rubbish.jpg").exists()
 
 
-async def test_a_file_that_goes_before_it_is_taken(library: Library, tmp_path: Path) -> None:
+async def test_a_file_that_goes_before_it_is_taken(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
     root = tmp_path / "photos"
     root.mkdir()
     async with _following(library, (root, "local")) as following:
         gone = write_photo(root / "gone.jpg", 1)
         await _until(lambda: following.unfinished == 1)
         gone.unlink()
+        clock.go_on()
         write_photo(root / "stays.jpg", 2)
         await _until_decided(library, "stays.jpg")
         await _until(lambda: following.unfinished == 0)
@@ -266,7 +277,7 @@ async def test_nested_folders_and_the_data_directory_in_one(library: Library, tm
         write_photo(tmp_path / "d.jpg", 5)
         await _until_decided(library, "d.jpg")
         await asyncio.sleep(0.6)
-        assert following.unfinished == 0
+        await _until(lambda: following.unfinished == 0)
     assert set(await _files(library)) == {"a.jpg", "d.jpg"}
     assert set(await _files(library, "anna")) == {"b.jpg", "c.jpg"}
 
@@ -290,7 +301,7 @@ async def test_strange_names(library: Library, tmp_path: Path, polling: bool) ->
             write_photo(root / name, seed)
         with open(os.fsencode(root) + b"/caf\xe9.jpg", "wb") as file:  # noqa: ASYNC230, PTH123 - a path of bytes
             file.write(jpeg_bytes(50))
-        rows = await _until_decided(library, *names, "caf\\xe9.jpg", seconds=20)
+        rows = await _until_decided(library, *names, "caf\\xe9.jpg")
     assert {row.state for row in rows.values()} == {IntakeState.FETCHED}
     assert await _count(library, PhotoRow) == 6
 
@@ -409,7 +420,7 @@ async def test_stopping_in_the_middle_loses_nothing(library: Library, tmp_path: 
             before = await _count(library, PhotoRow)
             await _until(lambda before=before: _more_than(library, before))
     async with _following(library, (root, "local")) as following:
-        await _until_decided(library, *(f"{n}.jpg" for n in range(30)), seconds=30)
+        await _until_decided(library, *(f"{n}.jpg" for n in range(30)))
         await _until(lambda: following.unfinished == 0)
     assert await _count(library, PhotoRow) == 30
     assert await _count(library, FileRow) == 30
@@ -459,7 +470,7 @@ async def test_many_files_at_once(library: Library, tmp_path: Path) -> None:
         async def all_taken() -> bool:
             return await _count(library, PhotoRow) == 150
 
-        await _until(all_taken, 60)
+        await _until(all_taken, 120)
         await _until(lambda: following.unfinished == 0)
     assert most <= 2
     assert await _count(library, FileRow) == 150

@@ -28,8 +28,8 @@ async def _run(data_dir: Path, folder: Path, *, photos: int, delay: float = 0.0)
     assert process.stdout is not None
     told = 0
     try:
-        assert (await asyncio.wait_for(process.stdout.readline(), 60)).strip() == b"ready"
-        while told < photos and await asyncio.wait_for(process.stdout.readline(), 60):
+        assert (await asyncio.wait_for(process.stdout.readline(), 110)).strip() == b"ready"
+        while told < photos and await asyncio.wait_for(process.stdout.readline(), 110):
             told += 1
         await asyncio.sleep(delay)
     finally:

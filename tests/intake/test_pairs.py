@@ -18,10 +18,11 @@ from immich_sidecar.library.integrity import ProblemKind, verify
 from immich_sidecar.library.tables import CompanionRow, FileRow, IntakeState, PhotoRow, WorkState
 from immich_sidecar.pipeline.pairing import Pairing
 from immich_sidecar.settings import HotFolder
+from tests.intake.clock import Clock
 from tests.library.parts import Library, open_library
 from tests.photos import shots
 
-PACE = Pace(settle=0.2, look=0.04, poll=0.1, wait=0.1, retry=0.1, share=0.5, pair=1.0, longest_pair=6.0)
+PACE = Pace(settle=0.2, look=0.04, poll=0.1, wait=0.1, retry=0.1, share=0.5, pair=1.0, longest_pair=120.0)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ async def _companions(library: Library) -> dict[str, CompanionRow]:
     return {row.file_name: row for row in await _rows(library, CompanionRow)}
 
 
-async def _until(condition: Callable[[], object], seconds: float = 20) -> None:
+async def _until(condition: Callable[[], object], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while True:
         result = condition()
@@ -125,41 +126,59 @@ async def test_a_raw_file_its_jpeg_and_its_xmp_are_one_photo(library: Library, r
     assert rows["IMG_1.xmp"].reason == "XMP file of IMG_1.DNG"
 
 
-async def test_the_jpeg_waits_for_a_raw_file_that_is_arriving(library: Library, root: Path) -> None:
+async def test_the_jpeg_waits_for_a_raw_file_that_is_arriving(
+    library: Library, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
     content = shots.raw(2)
-    async with _following(library, root):
+    async with _following(library, root) as following:
         (root / "a.jpg").write_bytes(shots.jpeg(2))
         with (root / "a.DNG").open("wb") as file:
             # Longer than the JPEG alone would wait.
             for start in range(0, len(content), len(content) // 10 + 1):
                 file.write(content[start : start + len(content) // 10 + 1])
                 file.flush()
+                await _until(lambda: following.unfinished == 2)
+                clock.pass_by(0.9 * PACE.settle)
                 await asyncio.sleep(0.15)
                 assert await _files(library) == {}
+        clock.go_on()
         await _until_decided(library, "a.jpg", "a.DNG")
     assert list(await _photos(library)) == ["a.DNG"]
     assert list(await _companions(library)) == ["a.jpg"]
 
 
-async def test_the_jpeg_waits_for_a_raw_file_that_arrives_under_another_name(library: Library, root: Path) -> None:
-    async with _following(library, root):
+async def test_the_jpeg_waits_for_a_raw_file_that_arrives_under_another_name(
+    library: Library, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    async with _following(library, root) as following:
         (root / ".a.DNG.Xy12Zq").write_bytes(shots.raw(2)[:1000])
         (root / "a.jpg").write_bytes(shots.jpeg(2))
-        await asyncio.sleep(1.0)
+        await _until(lambda: following.unfinished == 1)
+        clock.pass_by(5 * (PACE.settle + PACE.pair))
+        await asyncio.sleep(0.5)
         assert await _files(library) == {}
         (root / ".a.DNG.Xy12Zq").write_bytes(shots.raw(2))
         (root / ".a.DNG.Xy12Zq").rename(root / "a.DNG")
+        clock.go_on()
         await _until_decided(library, "a.jpg", "a.DNG")
     assert list(await _photos(library)) == ["a.DNG"]
 
 
-async def test_where_there_are_raw_files_a_jpeg_waits_a_moment_for_its_own(library: Library, root: Path) -> None:
+async def test_where_there_are_raw_files_a_jpeg_waits_a_moment_for_its_own(
+    library: Library, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
     (root / "other.DNG").write_bytes(shots.raw(3))
     (root / "a.jpg").write_bytes(shots.jpeg(2))
-    async with _following(library, root):
+    async with _following(library, root) as following:
+        await _until(lambda: following.unfinished == 2)
+        clock.pass_by(PACE.settle)
         await _until_decided(library, "other.DNG")
         assert "a.jpg" not in await _files(library)
         (root / "a.DNG").write_bytes(shots.raw(2))
+        clock.go_on()
         await _until_decided(library, "a.jpg", "a.DNG")
         (root / "alone.jpg").write_bytes(shots.jpeg(4))
         await _until_decided(library, "alone.jpg")

@@ -215,7 +215,7 @@ async def test_who_is_cancelled_in_a_statement_locks_nobody_out(library: Library
             task.cancel()
         # What is kept of a task, as here, keeps its last statement from being let go of.
         held = await asyncio.gather(*tasks, return_exceptions=True)
-        with contextlib.closing(sqlite3.connect(library.database.path, timeout=1, isolation_level=None)) as another:
+        with contextlib.closing(sqlite3.connect(library.database.path, timeout=10, isolation_level=None)) as another:
             another.execute("BEGIN IMMEDIATE")
             another.execute("ROLLBACK")
         del held

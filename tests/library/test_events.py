@@ -24,7 +24,7 @@ async def _record(library: Library, *events: Event, log: EventLog | None = None)
 
 
 async def _next(subscription: Subscription, number: int = 1) -> list[Event]:
-    return [await asyncio.wait_for(anext(subscription), 20) for _ in range(number)]
+    return [await asyncio.wait_for(anext(subscription), 90) for _ in range(number)]
 
 
 async def _is_quiet(subscription: Subscription) -> bool:
@@ -173,7 +173,7 @@ async def test_closing_ends_the_loops_of_listeners(library: Library) -> None:
     await _record(library, _event(1))
     await asyncio.sleep(0.05)
     library.events.close()
-    assert await asyncio.wait_for(task, 20) == [1]
+    assert await asyncio.wait_for(task, 90) == [1]
     assert [event async for event in library.events.subscribe("local", after=0)] == []
 
 

@@ -355,16 +355,16 @@ async def test_a_cancelled_copy_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(library_files, "_CHUNK", 64)
     path = tmp_path / "a.jpg"
-    path.write_bytes(jpeg_bytes() + bytes(3_000_000))
+    path.write_bytes(jpeg_bytes() + bytes(20_000_000))
     task = asyncio.create_task(library.take("local", path))
-    for _ in range(1000):
+    for _ in range(20_000):
         if list(library.layout.data_dir.rglob("*.part*")):
             break
         await asyncio.sleep(0.001)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    for _ in range(100):
+    for _ in range(3000):
         if not library.files():
             break
         await asyncio.sleep(0.02)

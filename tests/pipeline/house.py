@@ -73,12 +73,18 @@ def _jpeg(pixels: Any, **more: Any) -> bytes:
 class ThreadExecutor:
     """Runs tasks in threads of this process; can be told to fail or to wait.
 
-    `plan` maps the name of a task to what happens to its next calls: an exception is raised, a number is slept.
+    `plan` maps the name of a task to what happens to its next calls: an exception is raised, an event is waited for.
     """
 
     def __init__(self) -> None:
-        self.plan: dict[str, list[Exception | float]] = {}
+        self.plan: dict[str, list[Exception | asyncio.Event]] = {}
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def hold(self, name: str, times: int = 1) -> asyncio.Event:
+        """Keep the next calls of a task waiting until the event that is given is set."""
+        gate = asyncio.Event()
+        self.plan[name] = [gate] * times
+        return gate
 
     def called(self, name: str) -> int:
         return sum(called == name for called, _ in self.calls)
@@ -97,7 +103,7 @@ class ThreadExecutor:
             what = planned.pop(0)
             if isinstance(what, Exception):
                 raise what
-            await asyncio.sleep(what)
+            await what.wait()
         keywords = {}
         if on_progress is not None:
             loop = asyncio.get_running_loop()
@@ -181,7 +187,7 @@ class House:
     async def event_types(self, sha256: str | None) -> list[str]:
         return [row.type for row in await self.rows(EventRow, sha256=sha256)]
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], Any], seconds: float = 90.0) -> None:
         """Wait for something to become true."""
         deadline = time.monotonic() + seconds
         while True:
@@ -193,7 +199,7 @@ class House:
             assert time.monotonic() < deadline, "it never came true"
             await asyncio.sleep(0.02)
 
-    async def settled(self, seconds: float = 30.0) -> None:
+    async def settled(self, seconds: float = 90.0) -> None:
         """Wait until no work is left that could be done now."""
 
         async def nothing_to_do() -> bool:
@@ -207,7 +213,7 @@ class House:
         self.dispatcher.wake()
         await self.until(nothing_to_do, seconds)
 
-    async def published(self, seconds: float = 30.0) -> None:
+    async def published(self, seconds: float = 90.0) -> None:
         """Wait until nothing is due for Immich that could be done now."""
 
         async def nothing_due() -> bool:
@@ -267,7 +273,7 @@ async def open_house(
         executor,
         space,
         mode=mode,
-        task_timeout=20,
+        task_timeout=120,
         looking=models,
         faces=faces,
         describe=None if describing is None else describing.add,

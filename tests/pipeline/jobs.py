@@ -28,7 +28,9 @@ def segfault() -> None:
     ctypes.string_at(0)
 
 
-def hang() -> None:
+def hang(note: str | None = None) -> None:
+    if note is not None:
+        Path(note).touch()
     # A C call that never lets go, as a decoder in an endless loop; signals handled in Python do not reach it.
     ctypes.PyDLL(None).sleep(1000)
 

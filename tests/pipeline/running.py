@@ -75,7 +75,7 @@ class Running:
         assert self.process is not None
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(20) == 0
+        assert self.process.wait(120) == 0
         self.process = None
         return time.monotonic() - began
 
@@ -105,7 +105,7 @@ class Running:
                     return []
                 raise
 
-    def until(self, condition: Callable[[], Any], seconds: float = 60.0, pause: float = 0.01) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = 120.0, pause: float = 0.01) -> Any:
         """Wait for something to become true; returns it."""
         deadline = time.monotonic() + seconds
         while not (result := condition()):

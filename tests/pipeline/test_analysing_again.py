@@ -131,7 +131,7 @@ async def test_a_look_that_fails_harms_nothing(house: House) -> None:
 
 async def test_a_look_that_is_cancelled_leaves_the_photo_as_it_was(house: House) -> None:
     sha = await made(house)
-    house.executor.plan["analyse_file"] = [20.0]
+    house.executor.hold("analyse_file")
     await house.commands.analyse("local", sha, 1)
     with pytest.raises(ConflictError, match="still being worked on"):
         await house.commands.analyse("local", sha, 1)
@@ -150,10 +150,11 @@ async def test_a_stale_command_is_refused(house: House) -> None:
 
 async def test_a_change_that_comes_in_between_wins(house: House) -> None:
     sha = await made(house)
-    house.executor.plan["analyse_file"] = [1.0]
+    gate = house.executor.hold("analyse_file")
     await house.commands.analyse("local", sha, 1)
     await house.until(lambda: house.executor.called("analyse_file") == 2)
     await house.commands.change("local", sha, 1, {"exposure": {"ev": 0.5}})
+    gate.set()
     await house.settled()
     photo = await house.photo(sha)
     assert (photo.state, photo.version) == (WorkState.KEPT, 2)

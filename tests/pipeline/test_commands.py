@@ -132,11 +132,12 @@ async def test_bad_changes_change_nothing(house: House, kept: str) -> None:
 
 
 async def test_a_command_during_a_step_wins(house: House) -> None:
-    house.executor.plan["render_file"] = [0.5]
+    gate = house.executor.hold("render_file")
     sha = await house.drop(developed())
     await house.until(lambda: house.executor.called("render_file") == 1)
     photo = await house.commands.change("local", sha, 1, {"exposure": {"ev": 0.5}})
     assert photo.version == 2
+    gate.set()
     await house.settled()
     photo = await house.photo(sha)
     assert (photo.version, photo.state, photo.review) == (2, WorkState.KEPT, Review.PENDING)
@@ -146,10 +147,11 @@ async def test_a_command_during_a_step_wins(house: House) -> None:
 
 
 async def test_a_command_between_rendering_and_keeping_wins(house: House) -> None:
-    house.executor.plan["preview_file"] = [0.5]
+    gate = house.executor.hold("preview_file")
     sha = await house.drop(developed())
     await house.until(lambda: house.executor.called("preview_file") == 1)
     await house.commands.change("local", sha, 1, {"exposure": {"ev": 0.5}})
+    gate.set()
     await house.settled()
     photo = await house.photo(sha)
     assert (photo.version, photo.state, photo.review) == (2, WorkState.KEPT, Review.PENDING)
@@ -163,22 +165,24 @@ async def test_a_command_between_rendering_and_keeping_wins(house: House) -> Non
 
 
 async def test_approving_what_is_still_being_rendered(house: House, kept: str) -> None:
-    house.executor.plan["render_file"] = [0.3]
+    gate = house.executor.hold("render_file")
     await house.commands.change("local", kept, 1, {"exposure": {"ev": 0.5}})
     await house.commands.approve("local", kept, 2)
+    gate.set()
     await house.settled()
     photo = await house.photo(kept)
     assert (photo.version, photo.state, photo.review) == (2, WorkState.KEPT, Review.APPROVED)
 
 
 async def test_nothing_to_decide_about_before_the_first_version(house: House) -> None:
-    house.executor.plan["analyse_file"] = [0.5]
+    gate = house.executor.hold("analyse_file")
     sha = await house.drop(developed())
     for command in (house.commands.approve, house.commands.reject, house.commands.undo, house.commands.reset):
         with pytest.raises(ConflictError):
             await command("local", sha, 0)
     with pytest.raises(ConflictError, match="wait until it is analysed"):
         await house.commands.change("local", sha, 0, {"exposure": {"ev": 1}})
+    gate.set()
 
 
 async def test_develop_anyway_renders_with_everything_switched_off(house: House, kept: str) -> None:
@@ -210,7 +214,7 @@ async def test_changing_a_photo_that_was_left_alone_develops_it(house: House) ->
 
 
 async def test_cancel_and_go_on(house: House) -> None:
-    house.executor.plan["render_file"] = [60.0]
+    house.executor.hold("render_file")
     sha = await house.drop(developed())
     await house.until(lambda: house.executor.called("render_file") == 1)
     photo = await house.commands.cancel("local", sha, 1)
@@ -219,7 +223,7 @@ async def test_cancel_and_go_on(house: House) -> None:
     async def rests() -> bool:
         return not (await house.photo(sha)).running
 
-    await house.until(rests, 3)
+    await house.until(rests, 30)
     assert await house.history(sha) == ["cancelled"]
     assert (await house.event_types(sha))[-1] == EventType.CANCELLED
     with pytest.raises(ConflictError):
@@ -235,7 +239,7 @@ async def test_cancel_and_go_on(house: House) -> None:
 
 async def test_cancelling_a_change_brings_the_version_before_it_back(house: House, kept: str) -> None:
     await house.commands.approve("local", kept, 1)
-    house.executor.plan["render_file"] = [60.0]
+    house.executor.hold("render_file")
     await house.commands.change("local", kept, 1, {"exposure": {"ev": 1.0}})
     await house.until(lambda: house.executor.called("render_file") == 2)
     photo = await house.commands.cancel("local", kept, 2)

@@ -41,7 +41,7 @@ async def house(tmp_path: Path) -> AsyncIterator[Callable[..., Looking]]:
         ttl = options.pop("ttl", 300.0)
         tags = options.pop("tags", None)
         setup = Setup(functools.partial(offered, models, revision), device="cpu", ttl=ttl, tags=tags)
-        options = {"timeout": 30.0} | options
+        options = {"timeout": 120.0} | options
         opened.append(Looking(setup, [Job(job) for job in models], Layout(tmp_path / "data"), **options))
         return opened[-1]
 
@@ -136,7 +136,7 @@ async def test_what_is_late_is_not_waited_for_and_kept_for_later(house: Make, pr
         looked = await made.look(*preview(0.5))
     if (late := looked.findings.run(Job.AESTHETIC)).error:
         assert "no answer within 2 s" in late.error
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not (await made.look(*preview(0.5))).findings.run(Job.AESTHETIC).cached:
         assert time.monotonic() < deadline
 
@@ -167,15 +167,16 @@ async def test_a_process_that_ends_without_a_photo_harms_none(house: Make, previ
 async def test_a_process_that_never_lives_long_is_given_up_for_a_while(
     house: Make, preview: Photo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_queue, "FIRST_WAIT", 4.0)
     made = house({"aesthetic": {"behaviour": "crash"}})
-    for brightness in (0.1, 0.2):
+    # Two ends for the first photo, which is not asked about again; one for the second.
+    for brightness, wait in ((0.1, 0.05), (0.2, 120.0)):
+        monkeypatch.setattr(model_queue, "FIRST_WAIT", wait)
         looked = await made.look(*preview(brightness))
         assert looked.findings.missing
     began = time.monotonic()
     looked = await made.look(*preview(0.3))
-    assert "ended 2 times in a row" in looked.findings.missing[0].error
-    assert time.monotonic() - began < 4
+    assert "ended 3 times in a row" in looked.findings.missing[0].error
+    assert time.monotonic() - began < 60
     assert "in a row" in ((await made.state()).problem or "")
 
 
@@ -183,7 +184,7 @@ async def test_a_model_that_hangs_is_ended_and_its_photo_goes_on(
     house: Make, preview: Photo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_queue, "FIRST_WAIT", 0.05)
-    made = house({"aesthetic": {"behaviour": "hang", "from": BRIGHT}, "technical": {}}, hung=1.0)
+    made = house({"aesthetic": {"behaviour": "hang", "from": BRIGHT}, "technical": {}}, hung=5.0)
     looked = await made.look(*preview(0.95))
     assert "crashed the models 2 times" in looked.findings.run(Job.AESTHETIC).error
     assert looked.findings.run(Job.TECHNICAL).error is None
@@ -204,13 +205,13 @@ async def test_nobody_waits_for_a_look_that_was_cancelled(house: Make, preview: 
 async def test_a_look_is_ended_by_the_end_of_the_service(house: Make, preview: Photo) -> None:
     made = house({"aesthetic": {"seconds": 60}})
     task = asyncio.create_task(made.look(*preview(0.1)))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while made.pid is None:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
     pid = made.pid
     await made.stop()
-    looked = await asyncio.wait_for(task, 20)
+    looked = await asyncio.wait_for(task, 90)
     assert "stopped" in looked.findings.missing[0].error
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie"
 
@@ -218,7 +219,7 @@ async def test_a_look_is_ended_by_the_end_of_the_service(house: Make, preview: P
 async def test_the_process_goes_when_it_has_been_idle(house: Make, preview: Photo) -> None:
     made = house({"aesthetic": {}}, ttl=0.3)
     await made.look(*preview(0.1))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while made.pid is not None:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
@@ -258,7 +259,7 @@ async def gone(pid: int | None) -> None:
     """Wait until a process has ended."""
     if pid is None:
         return
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -367,7 +368,7 @@ def test_the_process_ends_when_the_service_is_killed(tmp_path: Path, preview: Ph
     finally:
         service.kill()
         service.wait()
-    _, alive = psutil.wait_procs([models], timeout=10)
+    _, alive = psutil.wait_procs([models], timeout=90)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 

@@ -153,8 +153,9 @@ async def test_auto_holds_for_the_photo_or_its_connection(
         assert row is not None
         row.choices = {"mode": chosen}
         session.add(row)
-    world.house.executor.plan["analyse_file"] = [0.3]
+    gate = world.house.executor.hold("analyse_file")
     sha = await world.phone(developed())
     await world.house.change(sha, mode=own)
+    gate.set()
     await world.done()
     assert (await world.house.photo(sha)).review == review

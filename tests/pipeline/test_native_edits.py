@@ -309,7 +309,7 @@ async def test_an_edit_is_known_to_be_ours_after_a_crash(recent: World, monkeypa
 
     monkeypatch.setattr(editor, "make", cut_off)
     await decide(world, sha, "approve")
-    await world.house.until(lambda: times == 2, 20)
+    await world.house.until(lambda: times == 2)
     await done(world)
     assert edits(original) == PIXELS
     assert (await world.house.versions(sha))[-1].publish is Publish.MARKED

@@ -20,16 +20,20 @@ from tests.pipeline.house import developed
 from tests.pipeline.world import World, open_world
 
 
-def watch(world: World) -> list[int]:
-    """How many uploads are under way, whenever one begins."""
-    running, most = 0, []
+def watch(world: World, together: int = 1) -> list[int]:
+    """How many uploads are under way, whenever one begins; the first wait until so many are."""
+    running, most, met = 0, [], asyncio.Event()
     upload = world.target.publisher.upload_version
 
     async def counted(*arguments: Any, **named: Any) -> UploadResult:
         nonlocal running
         running += 1
         most.append(running)
+        if running >= together:
+            met.set()
         try:
+            await asyncio.wait_for(met.wait(), 60)
+            # One too many would begin meanwhile.
             await asyncio.sleep(0.1)
             return await upload(*arguments, **named)
         finally:
@@ -56,7 +60,7 @@ def go_on(world: World) -> None:
 async def test_as_many_at_once_as_are_allowed(tmp_path: Path, ceiling: int) -> None:
     async with open_world(tmp_path, uploads=ceiling) as world:
         await waiting(world, 6)
-        most = watch(world)
+        most = watch(world, ceiling)
         go_on(world)
         await world.done()
         assert max(most) == ceiling
@@ -124,12 +128,15 @@ async def test_bytes_are_told_live_and_in_the_queue(tmp_path: Path) -> None:
         listening = asyncio.create_task(listen())
         sha = await world.house.drop(developed(), "1.jpg")
         await world.done()
-        await asyncio.sleep(0.05)
+
+        def ended() -> set[tuple[int, int, int]]:
+            return {(one["n"], one["sent"], one["total"]) for one in told if one["sent"] == one["total"]}
+
+        await world.house.until(lambda: len(ended()) >= 2)
         listening.cancel()
         version = (await world.house.versions(sha))[0]
         original = await world.house.photo(sha)
-        ended = {(one["n"], one["sent"], one["total"]) for one in told if one["sent"] == one["total"]}
-        assert ended == {(0, original.size, original.size), (1, version.size, version.size)}
+        assert ended() == {(0, original.size, original.size), (1, version.size, version.size)}
         assert world.house.publish_queue.uploads.of("local") == []
 
 

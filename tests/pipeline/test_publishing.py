@@ -254,11 +254,12 @@ async def test_a_version_its_owner_deleted_is_never_sent_again(world: World) -> 
 
 
 async def test_a_decision_during_an_upload_wins_and_the_asset_is_not_forgotten(world: World) -> None:
-    world.immich.slow_down("/api/assets$", 0.5, times=4)
+    gate = world.immich.hold("/api/assets$", times=4)
     sha = await world.house.drop(developed())
     await world.house.settled()
     await world.house.commands.reject("local", sha, 1)
     await world.house.commands.approve("local", sha, 1)
+    gate.set()
     await world.done()
     original, ours = await world.ids(sha)
     assert await world.stack(sha) == (ours, original)

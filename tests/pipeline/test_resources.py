@@ -41,7 +41,7 @@ def test_there_is_always_one_worker() -> None:
 
 async def test_the_dispatcher_holds_to_it_and_goes_on_when_there_is_room(house: House) -> None:
     house.dispatcher.limit(1)
-    house.executor.plan["analyse_file"] = [2.0] * 4
+    gate = house.executor.hold("analyse_file", 4)
     for seed in range(4):
         await house.drop(developed(seed))
     house.dispatcher.wake()
@@ -50,4 +50,5 @@ async def test_the_dispatcher_holds_to_it_and_goes_on_when_there_is_room(house: 
     assert house.dispatcher.in_work == 1
     house.dispatcher.limit(2)
     await house.until(lambda: house.dispatcher.in_work == 2)
-    await house.settled(60)
+    gate.set()
+    await house.settled()

@@ -29,7 +29,7 @@ from tests.immich_server.recorded_calls import undeclared
 #: Our key in Immich's key-value store.
 KEY = "immich-sidecar"
 #: Seconds until something that must happen counts as failed.
-PATIENCE = 40.0
+PATIENCE = 90.0
 
 #: Rows that say there is still something to do, now or at a known time.
 _UNDONE = """
@@ -101,7 +101,7 @@ class Service:
         """End it as a system does; gives its exit status."""
         process = await self._let_go()
         process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(process.wait(), 15)
+        return await asyncio.wait_for(process.wait(), 120)
 
     async def kill(self) -> None:
         """End it and its workers at once, without a word."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 from collections.abc import AsyncIterator
@@ -202,7 +203,7 @@ class TestStackMode:
 
     async def test_decisions_taken_during_an_upload_are_neither_lost_nor_overtaken(self, stacking: Home) -> None:
         service, immich = stacking.service, stacking.immich
-        immich.slow_down("/api/assets$", 1.0, times=2)
+        gate = immich.hold("/api/assets$", times=2)
         uploaded = stacking.uploaded()
         approved = stacking.add(pictures.dark(9), "hasty.jpg")
         changed = stacking.add(pictures.dark(10), "second thoughts.jpg")
@@ -215,7 +216,15 @@ class TestStackMode:
         assert stacking.uploaded() == uploaded
         for command in ("approve", "reject", "approve"):
             await service.decide(command, await service.photo("hasty.jpg"))
-        photo = await service.change(await service.photo("second thoughts.jpg"), exposure={"ev": 1.0})
+        changing = asyncio.create_task(service.change(await service.photo("second thoughts.jpg"), exposure={"ev": 1.0}))
+
+        async def is_changed() -> bool:
+            return bool((await service.photo("second thoughts.jpg"))["version"] == 2)
+
+        await until(is_changed, "it is changed", service)
+        assert stacking.uploaded() == uploaded
+        gate.set()
+        photo = await changing
         await service.settled()
         assert stacking.uploaded() == uploaded + 2
         assert stacking.stack(approved) == ["hasty_processed_v1.jpg", "hasty.jpg"]

@@ -178,7 +178,7 @@ async def test_making_ready_overtakes_no_slider_that_was_moved_before(front: Fro
     previews = front.home.context.previews
     async with previews._lane:
         asked = asyncio.ensure_future(front.client.get(f"/photos/{row.sha256}/adjusted?exposure=1&client=a"))
-        for _ in range(500):
+        for _ in range(6000):
             if previews._newest:
                 break
             await asyncio.sleep(0.01)

@@ -42,7 +42,7 @@ async def model(front: Front, name: str = NAME) -> dict[str, Any]:
 
 async def settled(front: Front, name: str = NAME) -> dict[str, Any]:
     """How the model stands once nothing is done to it any more."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(90):
         while (row := await model(front, name))["doing"] is not None and row["doing"]["running"]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return row
@@ -70,7 +70,7 @@ async def test_progress_is_told_live(front: Front) -> None:
     async with front.client.ws_connect("/ws") as socket:
         await do(front, "download", status=202)
         seen = []
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             while True:
                 event = await socket.receive_json()
                 if event["type"] == "models_changed":
@@ -86,8 +86,8 @@ async def test_progress_is_told_live(front: Front) -> None:
 async def test_a_download_is_stopped_and_goes_on_where_it_was(front: Front, hub: Publisher) -> None:
     hub.manner, hub.cuts = "stall", [2_500_000]
     await do(front, "download", status=202)
-    await asyncio.wait_for(hub.began.wait(), 30)
-    async with asyncio.timeout(30):
+    await asyncio.wait_for(hub.began.wait(), 90)
+    async with asyncio.timeout(90):
         while (await model(front))["doing"]["done"] < 2_000_000:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await do(front, "download", status=409)
@@ -242,7 +242,7 @@ async def test_those_who_use_models_hear_of_changes(front: Front) -> None:
 async def test_the_end_of_the_service_stops_downloads_and_keeps_what_came(front: Front, hub: Publisher) -> None:
     hub.manner, hub.cuts = "stall", [2_500_000]
     await do(front, "download", status=202)
-    await asyncio.wait_for(hub.began.wait(), 30)
+    await asyncio.wait_for(hub.began.wait(), 90)
     downloads = front.home.context.downloads
     await downloads.stop()
     assert not downloads.is_busy

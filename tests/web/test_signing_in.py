@@ -16,7 +16,7 @@ from immich_sidecar.library.tables import ConnectionRow, OwnerRow, SessionRow, n
 from immich_sidecar.web import access
 from immich_sidecar.web.attempts import FREE_ATTEMPTS, FREE_ATTEMPTS_OF_ACCOUNT
 from immich_sidecar.web.identity import COOKIE, IMMICH_COOKIE
-from immich_sidecar.web.pending import PENDING
+from immich_sidecar.web.pending import KEPT_FOR, PENDING
 from tests.immich_server.given import PASSWORD as HERS
 from tests.web.house import house
 from tests.web.neighbours import FROM_OUR_PAGE, PASSWORD, Asker, Neighbours, neighbours
@@ -323,7 +323,7 @@ async def test_logging_out_ends_the_session_and_its_sockets(street: Neighbours) 
         async with ada.ask("POST", "/logout") as response:
             assert response.headers["Location"] == "/login"
             assert response.cookies[COOKIE].value == ""
-        while (message := await asyncio.wait_for(socket.receive(), 20)).type is aiohttp.WSMsgType.TEXT:
+        while (message := await asyncio.wait_for(socket.receive(), 90)).type is aiohttp.WSMsgType.TEXT:
             pass
         assert message.data == 4401
     ada.headers = cookie
@@ -339,7 +339,7 @@ async def test_a_socket_ends_with_the_session_of_immich(street: Neighbours, monk
             await asyncio.wait_for(socket.receive(), 0.3)
         street.immich.log_out(token)
         street.home.context.sign_in.forget(token)  # type: ignore[union-attr]
-        assert (await asyncio.wait_for(socket.receive(), 20)).data == 4401
+        assert (await asyncio.wait_for(socket.receive(), 90)).data == 4401
 
 
 async def test_a_changed_password_ends_the_operators_sessions_alone(tmp_path: Path) -> None:
@@ -405,10 +405,34 @@ async def set_state(street: Neighbours, asker: Asker, state: str) -> None:
 # ---- what they signed in with
 
 
+class CalledLater:
+    """What is to be called once a credential was kept for long enough, and that moment in the hands of a test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._waiting: list[asyncio.TimerHandle] = []
+        loop = asyncio.get_running_loop()
+        real = loop.call_later
+
+        def call_later(delay: float, *what: Any, **more: Any) -> asyncio.TimerHandle:
+            handle = real(delay, *what, **more)
+            if delay == KEPT_FOR:
+                self._waiting.append(handle)
+            return handle
+
+        monkeypatch.setattr(loop, "call_later", call_later)
+
+    def ten_minutes_pass(self) -> None:
+        due = [handle for handle in self._waiting if not handle.cancelled()]
+        assert due
+        for handle in due:
+            handle._run()
+            handle.cancel()
+
+
 async def test_what_they_signed_in_with_is_kept_for_minutes_and_ended(
     street: Neighbours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("immich_sidecar.web.pending.KEPT_FOR", 0.2)
+    later = CalledLater(monkeypatch)
     ada = await with_password(street)
     session_id = await signed_in(street, ada)
     pending = street.home.app[PENDING]
@@ -417,7 +441,7 @@ async def test_what_they_signed_in_with_is_kept_for_minutes_and_ended(
     assert credential.token is not None
     assert credential.token not in repr(pending.of(session_id))
     assert credential.token in street.immich.store.sessions
-    await asyncio.sleep(0.3)
+    later.ten_minutes_pass()
     await until(lambda: credential.token not in street.immich.store.sessions)
     assert pending.of(session_id) is None
     assert "Sign in once more" in await ada.page("/setup")
@@ -432,9 +456,10 @@ async def test_who_is_connected_leaves_no_session_in_immich(
     await signed_in(street, ada)
     await connected(street, ada)
     await until(lambda: not street.immich.store.sessions)
-    monkeypatch.setattr("immich_sidecar.web.pending.KEPT_FOR", 0.2)
+    later = CalledLater(monkeypatch)
     await signed_in(street, ada)
     assert street.immich.store.sessions, "for a moment, in case they disconnect"
+    later.ten_minutes_pass()
     await until(lambda: not street.immich.store.sessions)
 
 
@@ -453,11 +478,9 @@ async def test_a_fresh_sign_in_lets_the_key_be_deleted(street: Neighbours) -> No
 
 
 async def until(happens: Any) -> None:
-    for _ in range(200):
-        if happens():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it does not happen")
+    async with asyncio.timeout(90):
+        while not happens():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 # ---- set-up, choices, disconnecting

@@ -20,7 +20,7 @@ async def happen(front: Front, count: int, owner: str = "local", start: int = 0)
 
 async def receive(socket: ClientWebSocketResponse, kind: str | None = None) -> dict[str, Any]:
     while True:
-        message: dict[str, Any] = await asyncio.wait_for(socket.receive_json(), 20)
+        message: dict[str, Any] = await asyncio.wait_for(socket.receive_json(), 90)
         if kind is None or message["type"] == kind:
             return message
 
@@ -33,9 +33,14 @@ async def ask(socket: ClientWebSocketResponse, **message: Any) -> dict[str, Any]
             return answer
 
 
+async def listens(socket: ClientWebSocketResponse) -> None:
+    """Wait until the other end is there: what happens from now on is told."""
+    assert (await ask(socket, type="ping"))["type"] == "pong"
+
+
 async def test_events_have_the_shape_that_users_know(front: Front) -> None:
     async with front.client.ws_connect("/ws") as socket:
-        await asyncio.sleep(0.05)
+        await listens(socket)
         await happen(front, 1)
         event = await receive(socket)
     assert event["type"] == "photo_ready"
@@ -69,7 +74,7 @@ async def test_only_the_owners_own_events(front: Front) -> None:
 
 async def test_progress_is_live_only(front: Front) -> None:
     async with front.client.ws_connect("/ws") as socket:
-        await asyncio.sleep(0.05)
+        await listens(socket)
         front.home.events.publish_live(Event(EventType.PROGRESS, "local", NOBODY, {"progress": 0.5}))
         event = await receive(socket)
     assert event["data"]["progress"] == 0.5
@@ -79,7 +84,7 @@ async def test_progress_is_live_only(front: Front) -> None:
 async def test_commands_are_answered_and_heard_by_others(front: Front) -> None:
     row = await front.shelf.put("pending")
     async with front.client.ws_connect("/ws") as socket, front.client.ws_connect("/ws") as other:
-        await asyncio.sleep(0.05)
+        await listens(other)
         answer = await ask(socket, type="approve_processing", file_id=row.sha256, version=1)
         assert answer["type"] == "result"
         assert answer["data"]["ok"] is True
@@ -131,7 +136,7 @@ async def test_rubbish_is_refused(front: Front) -> None:
 
 async def test_stopping_ends_sockets_at_once(front: Front) -> None:
     async with front.client.ws_connect("/ws") as socket:
-        await asyncio.sleep(0.05)
-        await asyncio.wait_for(front.home.app.shutdown(), 3)
-        message = await asyncio.wait_for(socket.receive(), 3)
+        await listens(socket)
+        await asyncio.wait_for(front.home.app.shutdown(), 60)
+        message = await asyncio.wait_for(socket.receive(), 60)
         assert socket.closed or message.data == 1001

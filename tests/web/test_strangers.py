@@ -319,7 +319,7 @@ async def test_sockets_are_of_one_owner(street: Neighbours) -> None:
         street.home.events.publish_live(
             Event(EventType.PROGRESS, ada.owner, sha256=photo.sha256, data={"progress": 0.5})
         )
-        heard = await asyncio.wait_for(socket.receive_json(), 20)
+        heard = await asyncio.wait_for(socket.receive_json(), 90)
         assert heard["data"]["owner"] == bob.owner
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(socket.receive_json(), 0.3)

@@ -72,7 +72,7 @@ def server() -> Iterator[Server]:
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert started.wait(30)
+    assert started.wait(90)
     yield served
     loop.call_soon_threadsafe(loop.stop)
     thread.join(30)

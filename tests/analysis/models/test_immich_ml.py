@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from aiohttp import web
@@ -193,8 +194,10 @@ def test_another_server_is_told(container: Container) -> None:
 
 
 def test_a_container_that_hangs_is_given_up(container: Container) -> None:
-    model = _model(container.url, timeout=0.3)
+    # Long enough for the container to be found.
+    model = _model(container.url, timeout=20)
     model.load(CPU)
+    model._client.timeout = httpx.Timeout(0.3)
     container.hangs = True
 
     with pytest.raises(ModelTimeoutError, match="no answer within"):
