@@ -133,6 +133,8 @@ async function undo(id, version) {
 // Changes that come from elsewhere
 
 let refreshing = null;
+// The photo that is to be asked about: by then another one may be shown.
+let stale = null;
 let refreshed = 0;
 // Takes away what was said about the photo last.
 let untold = () => {};
@@ -143,10 +145,11 @@ document.addEventListener("htmx:afterSwap", (event) => {
 });
 
 function refresh() {
+  stale = photo()?.dataset.id;
   refreshing ??= setTimeout(async () => {
     refreshing = null;
-    const wanted = photo()?.dataset.id;
-    if (!wanted) return;
+    const wanted = stale;
+    if (!wanted || photo()?.dataset.id !== wanted) return;
     const mine = ++refreshed;
     const shelf = document.createElement("template");
     try {

@@ -37,8 +37,19 @@ def told(service: Service, identity: str) -> dict:  # type: ignore[type-arg]
 
 
 def slide(page: Page, name: str, value: float) -> None:
-    page.locator(f"#slider-{name}").evaluate(
-        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', {bubbles: true})) }", value
+    page.locator(f"#slider-{name}").wait_for()
+    move(page, f"slider-{name}", value)
+
+
+def move(page: Page, identity: str, value: float) -> None:
+    """Move what can be moved, in one go: it may be replaced by its like at any time."""
+    page.evaluate(
+        """([id, value]) => {
+            const input = document.getElementById(id);
+            input.value = value;
+            input.dispatchEvent(new Event('input', {bubbles: true}));
+        }""",
+        [identity, value],
     )
 
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.e2e.conftest import Open, Service
-from tests.e2e.test_photo import box_of, brought, let_go, opened, slide, told
+from tests.e2e.test_photo import box_of, brought, let_go, move, opened, slide, told
 
 BLOB = "() => document.getElementById('after').src.startsWith('blob:')"
 SAVED = "() => !document.getElementById('after').src.startsWith('blob:')"
@@ -248,9 +248,7 @@ def test_a_double_click_brings_a_slider_back(service: Service, open_page: Open) 
     page, _ = opened(service, open_page)
     percent = page.locator("#look-percent")
     page.locator(".look", has_text="Film").click()
-    page.locator("#look-strength").evaluate(
-        "input => { input.value = 40; input.dispatchEvent(new Event('input', {bubbles: true})) }"
-    )
+    move(page, "look-strength", 40)
     expect(percent).to_have_text("40 %")
     page.get_by_text("Strength of the look").dblclick()
     expect(percent).to_have_text("100 %")

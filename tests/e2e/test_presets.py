@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.develop.test_cube import text
 from tests.e2e.conftest import Open, Service
-from tests.e2e.test_photo import opened, told
+from tests.e2e.test_photo import opened, slide, told
 
 TRIED = "() => document.getElementById('after').src.startsWith('blob:')"
 
@@ -68,9 +68,7 @@ def test_a_slider_takes_over_from_a_look_that_is_tried(service: Service, open_pa
     page, identity = opened(service, open_page)
     page.locator(".look", has_text="Vivid").click()
     page.wait_for_function(TRIED)
-    page.locator("#slider-exposure").evaluate(
-        "input => { input.value = 1; input.dispatchEvent(new Event('input', {bubbles: true})) }"
-    )
+    slide(page, "exposure", 1)
     expect(page.locator("#look-apply")).to_be_hidden()
     expect(page.locator("#keep")).to_be_enabled()
     page.locator("#discard").click()
@@ -80,9 +78,7 @@ def test_a_slider_takes_over_from_a_look_that_is_tried(service: Service, open_pa
 def test_a_preset_of_ones_own_from_a_photo_to_many(service: Service, open_page: Open, tmp_path: Path) -> None:
     page, identity = opened(service, open_page)
     version = told(service, identity)["version"]
-    page.locator("#slider-vibrance").evaluate(
-        "input => { input.value = 55; input.dispatchEvent(new Event('input', {bubbles: true})) }"
-    )
+    slide(page, "vibrance", 55)
     page.locator("#keep").click()
     service.until(lambda: told(service, identity)["version"] > version)
     expect(page.locator("#photo")).to_have_attribute("data-shown", str(told(service, identity)["version"]))
@@ -126,9 +122,7 @@ def test_a_preset_of_ones_own_from_a_photo_to_many(service: Service, open_page: 
 
 def test_what_is_being_written_outlives_news_of_the_photo(service: Service, open_page: Open) -> None:
     page, identity = opened(service, open_page)
-    page.locator("#slider-vibrance").evaluate(
-        "input => { input.value = 35; input.dispatchEvent(new Event('input', {bubbles: true})) }"
-    )
+    slide(page, "vibrance", 35)
     version = told(service, identity)["version"]
     page.locator("#keep").click()
     service.until(lambda: told(service, identity)["version"] > version)
