@@ -16,6 +16,7 @@ from immich_sidecar.develop.tiff import Exif
 from immich_sidecar.errors import UndecodableError, UnsupportedError
 
 _DNG_VERSION, _PHOTOMETRIC, _COMPRESSION, _BITS = 50706, 262, 259, 258
+_SAMPLE_FORMAT, _FLOATING = 339, 3
 #: Photometric interpretations and compressions that only RAW files have.
 _RAW_PHOTOMETRICS, _RAW_COMPRESSIONS = {32803, 34892}, {34713, 32767, 65000, 65535, 34892}
 
@@ -211,6 +212,8 @@ def _jxl(path: Path, data: mmap.mmap) -> Contents:
 def _by_pillow(path: Path, found: Format, data: mmap.mmap) -> Contents:
     from PIL import Image
 
+    if found is Format.TIFF:
+        _refuse_rare_tiff(path, data)
     with told_as_damage(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(path) as image:
@@ -224,6 +227,7 @@ def _by_pillow(path: Path, found: Format, data: mmap.mmap) -> Contents:
                 # Pillow turns TIFFs upright by itself and gives the upright size.
                 width, height = _tiff_size(exif) or (width, height)
                 info["xmp"] = info.get("xmp") or _bytes_of(exif.main.values.get(700, ()))
+            bits = 16 if image.mode.startswith("I;16") else _depth(found, exif, data)
             shown = image.getexif().get(274, 1) if found is Format.AVIF else _orientation(exif)
     primaries, transfer = _nclx(data) if found is Format.AVIF else (2, 2)
     return Contents(
@@ -235,11 +239,19 @@ def _by_pillow(path: Path, found: Format, data: mmap.mmap) -> Contents:
         exif_block=block,
         xmp=_bytes(info.get("xmp") or info.get("XML:com.adobe.xmp")),
         icc=_bytes(info.get("icc_profile")),
-        bit_depth=_depth(found, exif, data),
+        bit_depth=bits,
         primaries=primaries,
         transfer=transfer,
         frames=frames,
     )
+
+
+def _refuse_rare_tiff(path: Path, data: mmap.mmap) -> None:
+    main = tiff.read(_Stream(data)).main
+    bits, is_floating = main.number(_BITS) or 8, main.number(_SAMPLE_FORMAT) == _FLOATING
+    if bits > 16 or is_floating:
+        words = ", floating point" if is_floating else ""
+        raise UnsupportedError(f"{path.name} is a TIFF of a kind that is not read ({bits:.0f} bits{words}).")
 
 
 def _tiff_size(exif: Exif) -> tuple[int, int] | None:

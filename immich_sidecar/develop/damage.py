@@ -22,6 +22,8 @@ DAMAGE = (
     struct.error,
 )
 
+#: More pixels than this are refused, since they would not fit the memory of a worker.
+MOST_PIXELS = 300_000_000
 #: What the system says of a place before the beginning of a file, or farther on than any file reaches: a decoder asks
 #: for it because a damaged file names it.
 _NO_PLACES = (errno.EINVAL, errno.EOVERFLOW)
@@ -43,12 +45,17 @@ def told_as_damage(path: Path) -> Iterator[None]:
         Unchanged where the system reports it (it has an error number): the disk failed, not the file, unless it was
         asked for a place that there cannot be.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
+    # Pillow has a limit of its own, which is lower.
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
     try:
         yield
     except Image.DecompressionBombError:
         raise UnsupportedError(f"{path.name} has too many pixels.") from None
+    except UnidentifiedImageError:
+        # Says nothing but the whole path.
+        raise UndecodableError(f"{path.name} is damaged: its beginning makes no sense.") from None
     except OSError as error:
         if error.errno in _NO_PLACES:
             raise UndecodableError(f"{path.name} is damaged: it names a place outside of itself.") from None

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from immich_sidecar.develop import deep_tiff, jpeg, jxl, raw, tiff
 from immich_sidecar.develop.bayer import Mosaic
 from immich_sidecar.develop.camera import Camera
+from immich_sidecar.develop.curves import display_curve
 from immich_sidecar.develop.damage import told_as_damage
-from immich_sidecar.develop.icc import H273_PRIMARIES, ColourSpace, named_space, read_profile
+from immich_sidecar.develop.icc import H273_PRIMARIES, ColourSpace, named_space, read_grey_profile, read_profile
 from immich_sidecar.develop.picture_memory import picture
 from immich_sidecar.develop.probe import FileFacts
 from immich_sidecar.errors import UndecodableError, UnsupportedError
@@ -31,6 +32,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 #: What libjpeg reports about files that are whole all the same: padding before a scan or the end (but not
 #: before a restart marker, where it means lost data), and odd parameters of a scan.
 _HARMLESS = re.compile(r"extraneous bytes before marker 0x(d9|da|c4|dd)|Invalid SOS parameters|Adobe color")
+_ENDS_EARLY = "Premature end of JPEG file"
 #: What libjpeg-turbo reports about whole files whose channels are sampled in ways that it has no name for.
 _ODDLY_SAMPLED = "Could not determine subsampling"
 _WITH_ALPHA = ("RGBA", "RGBa", "PA", "LA", "La")
@@ -153,12 +155,14 @@ def _jpeg(path: Path, facts: FileFacts, at_least: int | None) -> Decoded:
     except ValueError as error:
         if _ODDLY_SAMPLED in str(error):
             return _by_pillow(path, facts)
-        if not _HARMLESS.search(str(error)):
+        # Where only the last mark is missing, nothing is lost; where pixels are, the mark does not help.
+        is_short = _ENDS_EARLY in str(error)
+        if not is_short and not _HARMLESS.search(str(error)):
             raise UndecodableError(f"{path.name} is a damaged JPEG: {error}.") from None
         try:
-            pixels = simplejpeg.decode_jpeg(data, "RGB", strict=False, **smaller)
+            pixels = simplejpeg.decode_jpeg(data + b"\xff\xd9" * is_short, "RGB", strict=is_short, **smaller)
         except ValueError as fatal:
-            raise UndecodableError(f"{path.name} is a damaged JPEG: {fatal}.") from None
+            raise UndecodableError(f"{path.name} is a damaged JPEG: {error if is_short else fatal}.") from None
     return _managed(pixels, header.icc, facts, adobe_rgb=_is_adobe_rgb(header), grey=components == 1)
 
 
@@ -231,7 +235,12 @@ def _deep(path: Path, facts: FileFacts) -> Decoded | None:
         return None
     icc = _pillow_icc(path)
     if icc and _space(icc) is None:
-        return None
+        light = read_grey_profile(icc)
+        if light is None:
+            return None
+        # Of three channels that are equal each is as in sRGB then.
+        levels = np.round(display_curve(light) * 65535.0).astype(np.uint16)
+        return _managed(levels[pixels], b"", facts)
     return _managed(pixels, icc, facts)
 
 

@@ -57,7 +57,7 @@ class _Block:
             return bytes(self._data)
         first = self._number(4, _LONG)
         main, following_at = self._directory(first)
-        self._write(main.get(_ORIENTATION), 1)
+        self._orient(main.get(_ORIENTATION), 1)
         self._write(main.get(_WIDTH), width)
         self._write(main.get(_HEIGHT), height)
         pointer = main.get(_EXIF_IFD)
@@ -78,7 +78,7 @@ class _Block:
         main, following_at = self._directory(self._number(4, _LONG))
         following = self._number(following_at, _LONG) if following_at else 0
         if _ORIENTATION in main:
-            self._write(main[_ORIENTATION], orientation)
+            self._orient(main[_ORIENTATION], orientation)
         elif orientation != 1:
             # A new first directory behind the block, with the old entries; what those point to stays in its place.
             self._data += bytes(len(self._data) % 2)
@@ -88,7 +88,7 @@ class _Block:
             self._data += struct.pack(self._order + "H", len(table)) + b"".join(table[tag] for tag in sorted(table))
             self._data += struct.pack(self._order + "I", following)
         if following:
-            self._write(self._directory(following)[0].get(_ORIENTATION), orientation)
+            self._orient(self._directory(following)[0].get(_ORIENTATION), orientation)
         return bytes(self._data)
 
     def _replace_thumbnail(self, directory: int, thumbnail: Callable[[], bytes], limit: int) -> bool:
@@ -116,7 +116,7 @@ class _Block:
             struct.pack_into(self._order + "I", self._data, place.value_at, len(self._data))
             self._data += picture
         self._write(length, len(picture))
-        self._write(entries.get(_ORIENTATION), 1)
+        self._orient(entries.get(_ORIENTATION), 1)
         return True
 
     def _directory(self, offset: int) -> tuple[dict[int, _Entry], int]:
@@ -141,3 +141,10 @@ class _Block:
         if entry and entry.count == 1 and entry.kind in (_SHORT, _LONG):
             letter = "H" if entry.kind == _SHORT else "I"
             struct.pack_into(self._order + letter, self._data, entry.value_at, value)
+
+    def _orient(self, entry: _Entry | None, orientation: int) -> None:
+        """Write an orientation as EXIF wants it; where it is another kind of number, it is read all the same."""
+        if entry and (entry.count != 1 or entry.kind not in (_SHORT, _LONG)):
+            struct.pack_into(self._order + "HIHH", self._data, entry.value_at - 6, _SHORT, 1, orientation, 0)
+        else:
+            self._write(entry, orientation)

@@ -164,6 +164,16 @@ def read_profile(profile: bytes) -> ColourSpace | None:
     return ColourSpace(profile_name(profile), profile, to_xyz, (red, green, blue))
 
 
+def read_grey_profile(profile: bytes) -> Curve | None:
+    """Light of the 65536 levels of grey, by an ICC profile of greys with a curve; None for any other kind."""
+    if len(profile) < 132 or profile[36:40] != b"acsp" or profile[16:20] != b"GRAY" or profile[20:24] != b"XYZ ":
+        return None
+    try:
+        return _read_curve(_tags(profile)[b"kTRC"])
+    except (struct.error, IndexError, KeyError):
+        return None
+
+
 def profile_name(profile: bytes) -> str:
     """The description of an ICC profile, for people; "unnamed" where there is none."""
     content = _tags(profile).get(b"desc", b"")

@@ -13,13 +13,12 @@ from pathlib import Path
 
 from immich_sidecar.develop import formats, gain_map
 from immich_sidecar.develop.containers import Contents, read_contents
+from immich_sidecar.develop.damage import MOST_PIXELS
 from immich_sidecar.develop.editors import edited_by
 from immich_sidecar.develop.exif_facts import captured_at, place
 from immich_sidecar.develop.formats import Format
 from immich_sidecar.errors import NotAPhotoError, UndecodableError, UnsupportedError
 
-#: More pixels than this are refused, since they would not fit the memory of a worker.
-MOST_PIXELS = 300_000_000
 #: A JPEG's sides cannot be longer.
 LONGEST_SIDE = 65500
 
