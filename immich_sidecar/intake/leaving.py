@@ -140,10 +140,17 @@ def places(root: Path, files: Sequence[Leaver]) -> list[Path]:
 
 
 def _hide(file: Leaver) -> None:
-    """Give the file its hidden name, and make sure that it is the one that was stored."""
+    """Give the file its hidden name, and make sure that it is the one that was stored.
+
+    One that has that name from an attempt that nothing could be done about, since its disk or share was away, gets its
+    own again first.
+    """
+    bring_back(file)
     try:
         before = os.lstat(file.path)
     except FileNotFoundError as error:
+        if not file.path.parent.is_dir():
+            raise StuckError(f"the folder of {file.path.name} is not there") from error
         raise ChangedError(f"{file.path.name} is not there any more") from error
     except OSError as error:
         raise StuckError(f"{file.path.name} cannot be looked at: {error.strerror}") from error

@@ -52,6 +52,8 @@ STUCK = timedelta(minutes=10)
 #: Immich may call an upload a duplicate of what it is about to delete for good: confirmed only after this long.
 TRUSTED_AFTER = timedelta(seconds=10)
 BATCH = 100
+#: Begins the reason of a file that is being moved; where to follows.
+_MOVED_TO = "moved to "
 
 
 class _NotSafeError(Exception):
@@ -163,7 +165,7 @@ class Afterwards:
                 continue
             if await asyncio.to_thread(path.exists) or not await asyncio.to_thread(path.parent.is_dir):
                 await self._write([row], LEAVES, None, now())
-            else:
+            elif await asyncio.to_thread(_has_left, row):
                 await self._write([row], DELETED if row.after_reason is None else MOVED, row.after_reason, None)
 
     async def _group(self, row: FileRow) -> _Group | None:
@@ -182,7 +184,9 @@ class Afterwards:
 
     async def _see_to(self, row: FileRow, group: _Group | None) -> int:
         if group is None:
-            await self._write([row], STAYS, "it lies in no hot folder that is followed", None)
+            is_named = not row.path.startswith("bytes:")
+            reason = "it lies in no hot folder that is followed" if is_named else "its name is no UTF-8"
+            await self._write([row], STAYS, reason, None)
             return 0
         try:
             rows = await self._make_sure(group)
@@ -294,7 +298,7 @@ class Afterwards:
         left = 0
         for file, place in zip(files, places, strict=True):
             about = rows[file.number]
-            where = None if place is None else f"moved to {place}"
+            where = None if place is None else f"{_MOVED_TO}{place}"
             await self._write(about, LEAVING, where, None)
             try:
                 if place is None:
@@ -325,6 +329,13 @@ class Afterwards:
                 if current is not None:
                     current.after, current.after_reason, current.after_due_at = after, reason, due_at
                     session.add(current)
+
+
+def _has_left(row: FileRow) -> bool:
+    """Whether a file that is there under neither of its names has left; its share may be away, whose place is empty."""
+    if row.after_reason is not None:
+        return Path(row.after_reason.removeprefix(_MOVED_TO)).exists()
+    return any(Path(row.path).parent.iterdir())
 
 
 def _leaver(row: FileRow) -> Leaver:

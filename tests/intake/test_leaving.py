@@ -267,3 +267,29 @@ def test_killed_at_each_step(tmp_path: Path, how: str) -> None:
     else:
         pytest.fail("it never ended by itself")
     assert killed >= 3
+
+
+@pytest.mark.parametrize("moves", [False, True], ids=["deleted", "moved"])
+def test_what_is_stuck_under_its_hidden_name_leaves_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: bool
+) -> None:
+    """A share fails between hiding a file and putting it back."""
+    file = _leaver(tmp_path / "a.jpg")
+
+    def away(*_: object, **__: object) -> None:
+        raise OSError(errno.EHOSTDOWN, "Host is down")
+
+    def leave() -> None:
+        if moves:
+            leaving.move(file, leaving.places(tmp_path, [file])[0])
+        else:
+            leaving.delete(file)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(leaving, "_has", away)
+        broken.setattr(os, "link", away)
+        with pytest.raises(StuckError):
+            leave()
+    assert list(_all(tmp_path)) == [file.hidden.name]
+    leave()
+    assert _all(tmp_path) == ({"Processed/a.jpg": CONTENT} if moves else {})

@@ -203,6 +203,7 @@ async def test_what_was_interrupted_is_put_back_or_finished(library: Library, tm
     path.rename(hidden)
     if gone:
         hidden.unlink()
+        write_photo(tmp_path / "hot" / "another.jpg", 2)
     # Also where files are to stay by now.
     afterwards = _afterwards(library, tmp_path / "hot", after=After.KEEP)
     await afterwards.start()
@@ -210,3 +211,50 @@ async def test_what_was_interrupted_is_put_back_or_finished(library: Library, tm
     (row,) = await _rows(library)
     assert path.exists() is not gone
     assert row.after == (DELETED if gone else LEAVES)
+
+
+@pytest.mark.parametrize("place", [None, "Processed/a.jpg"], ids=["deleted", "moved"])
+async def test_a_share_that_is_away_hides_nothing_for_good(library: Library, tmp_path: Path, place: str | None) -> None:
+    """Interrupted while a file had its hidden name; at the next start its share is not there, then it is."""
+    path = write_photo(tmp_path / "hot" / "a.jpg", 1)
+    content = path.read_bytes()
+    await _take(library, path)
+    (row,) = await _rows(library)
+    reason = None if place is None else f"moved to {tmp_path / 'hot' / place}"
+    await _change(library, FileRow, after=LEAVING, after_due_at=None, after_reason=reason)
+    path.rename(leaving.Leaver(path, row.size, row.mtime_ns, row.sha256 or "", row.id or 0).hidden)
+    (tmp_path / "hot").rename(tmp_path / "away")
+    (tmp_path / "hot").mkdir()
+    for _ in range(2):
+        afterwards = _afterwards(library, tmp_path / "hot", after=After.KEEP)
+        await afterwards.start()
+        await afterwards.stop()
+        assert (await _rows(library))[0].after == LEAVING
+    (tmp_path / "hot").rmdir()
+    (tmp_path / "away").rename(tmp_path / "hot")
+    afterwards = _afterwards(library, tmp_path / "hot", after=After.KEEP)
+    await afterwards.start()
+    await afterwards.stop()
+    assert path.read_bytes() == content
+    assert (await _rows(library))[0].after == LEAVES
+
+
+async def test_a_folder_that_is_not_there_is_waited_for(library: Library, tmp_path: Path) -> None:
+    path = write_photo(tmp_path / "hot" / "trip" / "a.jpg", 1)
+    await _take(library, path)
+    (tmp_path / "hot" / "trip").rename(tmp_path / "away")
+    assert await _afterwards(library, tmp_path / "hot").see_to_due() == 0
+    (row,) = await _rows(library)
+    assert row.after == LEAVES
+    assert row.after_due_at is not None
+    (tmp_path / "away").rename(tmp_path / "hot" / "trip")
+    await _change(library, FileRow, after_due_at=now())
+    assert await _afterwards(library, tmp_path / "hot").see_to_due() == 1
+
+
+async def test_a_name_that_is_no_utf8_is_the_reason_to_stay(library: Library, tmp_path: Path) -> None:
+    await _take(library, write_photo(tmp_path / "hot" / "a.jpg", 1))
+    await _change(library, FileRow, path="bytes:/hot/caf\\xe9.jpg")
+    assert await _afterwards(library, tmp_path / "hot").see_to_due() == 0
+    (row,) = await _rows(library)
+    assert (row.after, row.after_reason) == (STAYS, "its name is no UTF-8")
