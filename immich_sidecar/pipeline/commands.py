@@ -465,6 +465,10 @@ class Commands:
             if photo.state not in (WorkState.LEFT_ALONE, WorkState.CANCELLED):
                 photo.state = await self._furthest(session, photo)
             decisions.clear_failure(photo)
+        elif decision.kind == decisions.TAKE_BACK and photo.state is WorkState.CANCELLED:
+            # It was taken back before anything of it was shown: the work goes on where it stood.
+            photo.state = await self._furthest(session, photo)
+            decisions.clear_failure(photo)
         decisions.record(session, photo, "undo", scene.before, undone=True)
         await decisions.reopen_publishing(session, photo)
         event = EventType.RECIPE_CHANGED if changed else EventType.REVIEWED
