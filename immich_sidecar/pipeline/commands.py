@@ -267,7 +267,7 @@ class Commands:
             if photo.state not in WORKING:
                 raise ConflictError("There is no work on this photo that could be cancelled.")
             if analysing_again.is_again(photo):
-                analysing_again.give_up(photo)
+                await analysing_again.give_up(scene.session, photo)
                 self._events.record(scene.session, notice(EventType.QUEUE_CHANGED, photo))
                 self._abandon(owner, sha256)
                 return photo
