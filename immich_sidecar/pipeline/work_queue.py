@@ -171,26 +171,27 @@ class WorkQueue:
         """At start: what is marked as running was interrupted. Returns how many photos that were."""
         count = 0
         async with self._database.transaction() as session:
-            for state in WorkState:
-                rows = await session.exec(
-                    select_rows(PhotoRow).where(
-                        col(PhotoRow.state) == state,
-                        col(PhotoRow.failed_at).is_(None),
-                        col(PhotoRow.running).is_(True),
-                    )
+            # Owner and state are named for the index: nothing is read of photos that were not in work.
+            rows = await session.exec(
+                select_rows(PhotoRow).where(
+                    col(PhotoRow.owner_id).in_(select(col(OwnerRow.id))),
+                    col(PhotoRow.state).in_(tuple(WorkState)),
+                    col(PhotoRow.failed_at).is_(None),
+                    col(PhotoRow.running).is_(True),
                 )
-                for row in rows:
-                    count += 1
-                    row.running = False
-                    row.interruptions += 1
-                    if row.interruptions >= MOST_INTERRUPTIONS and state in STEP_NAMES:
-                        await self._fail(
-                            session,
-                            row,
-                            f"The service ended {row.interruptions} times while it worked on this photo; "
-                            "it is left out until it is retried.",
-                        )
-                    session.add(row)
+            )
+            for row in rows:
+                count += 1
+                row.running = False
+                row.interruptions += 1
+                if row.interruptions >= MOST_INTERRUPTIONS and row.state in STEP_NAMES:
+                    await self._fail(
+                        session,
+                        row,
+                        f"The service ended {row.interruptions} times while it worked on this photo; "
+                        "it is left out until it is retried.",
+                    )
+                session.add(row)
         return count
 
     async def waiting(self, owner: str | None = None) -> tuple[int, int]:
