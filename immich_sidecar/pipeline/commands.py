@@ -344,6 +344,12 @@ class Commands:
             self._wake()
         return count
 
+    async def retry_companions(self) -> None:
+        """Try again what Immich refused of the pictures that belong to photos; once a day."""
+        async with self._database.transaction() as session:
+            await companions.reopen(session)
+        self._wake()
+
     async def go_on_with(self, owner: str, asset_ids: Collection[str]) -> int:
         """Let publishing go on that these assets of Immich had blocked; returns for how much."""
         count = 0
