@@ -27,6 +27,10 @@ from immich_sidecar.library.events import EventLog
 from immich_sidecar.library.layout import Layout
 from immich_sidecar.library.tables import (
     LOCAL_OWNER,
+    AssetRow,
+    FileRow,
+    IntakeState,
+    OwnerRow,
     PhotoRow,
     ProcessingHistoryRow,
     Publish,
@@ -35,7 +39,7 @@ from immich_sidecar.library.tables import (
     WorkState,
     now,
 )
-from immich_sidecar.pipeline import analysing_again, decisions
+from immich_sidecar.pipeline import analysing_again, decisions, retrying
 from immich_sidecar.pipeline.filing import put_in_place
 from immich_sidecar.pipeline.notices import notice, queue_notice
 from immich_sidecar.recipe.recipe import Recipe, change
@@ -337,10 +341,14 @@ class Commands:
         return count
 
     async def retry_blocked(self) -> int:
-        """Let publishing that has waited long enough for a person go on by itself; returns for how much."""
+        """Let publishing that has waited long enough for a person go on by itself; returns for how much.
+
+        What became due under a clock that ran ahead, and that is right again, is due now.
+        """
         async with self._database.transaction() as session:
+            brought = await self._bring_forward(session)
             count = await self._unblock(session, None, None)
-        if count:
+        if count or brought:
             self._wake()
         return count
 
@@ -499,6 +507,33 @@ class Commands:
         version = await processed.find(session, photo.owner_id, photo.sha256, photo.version)
         if version is not None and not await asyncio.to_thread(put_in_place, self._layout, version):
             await session.delete(version)
+
+    @staticmethod
+    async def _bring_forward(session: AsyncSession) -> int:
+        """Make due what waits longer than anything is made to wait; returns how much that was."""
+        moment = now()
+        late = moment + retrying.NEVER_AS_LONG
+        owners = select(col(OwnerRow.id))
+        statements = (
+            update(VersionRow)
+            .where(
+                col(VersionRow.owner_id).in_(owners),
+                col(VersionRow.publish).in_(tuple(Publish)),
+                col(VersionRow.due_at) > late,
+            )
+            .values(due_at=moment),
+            update(PhotoRow).where(col(PhotoRow.original_publish_due_at) > late).values(original_publish_due_at=moment),
+            update(AssetRow)
+            .where(
+                col(AssetRow.owner_id).in_(owners),
+                col(AssetRow.state) == IntakeState.SEEN,
+                col(AssetRow.due_at) > late,
+            )
+            .values(due_at=moment),
+            update(FileRow).where(col(FileRow.after_due_at) > late).values(after_due_at=moment),
+        )
+        connection = await session.connection()
+        return sum([(await connection.execute(statement)).rowcount for statement in statements])
 
     async def _unblock(self, session: AsyncSession, owner: str | None, sha256: str | None) -> int:
         """Let blocked publishing go on where it stood; of one photo, of an owner, or of all whose time has come."""

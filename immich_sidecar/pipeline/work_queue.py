@@ -270,7 +270,11 @@ def _first_due(owner: str, state: WorkState, moment: datetime, limit: int):  # t
             col(PhotoRow.state) == state,
             col(PhotoRow.failed_at).is_(None),
             col(PhotoRow.running).is_(False),
-            or_(col(PhotoRow.due_at).is_(None), col(PhotoRow.due_at) <= moment),
+            or_(
+                col(PhotoRow.due_at).is_(None),
+                col(PhotoRow.due_at) <= moment,
+                col(PhotoRow.due_at) > moment + retrying.NEVER_AS_LONG,
+            ),
         )
         .order_by(col(PhotoRow.priority).desc(), col(PhotoRow.created_at))
         .limit(limit)
