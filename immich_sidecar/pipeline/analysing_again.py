@@ -2,7 +2,9 @@
 
 The photo takes its first steps once more; what its owner changed stays. Where nothing else is proposed than before,
 nothing happens. Where something else is, a photo that nobody has decided about gets a new version, as after any change;
-one that was decided about stays as it is, and the new suggestions are offered.
+one that was decided about stays as it is, and the new suggestions are offered. One that is left alone for what Immich
+told of it, or since it belongs to a RAW file, is left alone all the same. Immich sees nothing of a look: to it, what
+was kept is kept meanwhile.
 """
 
 import hashlib
