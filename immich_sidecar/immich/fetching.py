@@ -266,6 +266,9 @@ class Fetching:
             current = await session.get(AssetRow, row.id)
             if current is None:
                 return
+            if current.state is not IntakeState.SEEN and outcome.state is not IntakeState.FETCHED:
+                # Meanwhile nobody wants it any more, as where its backfill was cancelled.
+                return
             current.state, current.reason = outcome.state, outcome.reason
             current.sha256 = outcome.sha256 or current.sha256
             current.due_at = None

@@ -238,13 +238,13 @@ def publish_soon(session: AsyncSession, photo: PhotoRow) -> None:
         session.add(photo)
 
 
-async def reopen(session: AsyncSession, owner_id: str, sha256: str | None) -> None:
-    """Try again what waits for a person: of one photo, or of an owner (None)."""
+async def reopen(session: AsyncSession, owner_id: str | None = None, sha256: str | None = None) -> None:
+    """Try again what waits for a person: of one photo, of an owner, or of everybody."""
     query = select(CompanionRow).where(
-        col(CompanionRow.owner_id) == owner_id,
-        col(CompanionRow.kind) == Kind.JPEG.value,
-        col(CompanionRow.publish) == Publish.BLOCKED,
+        col(CompanionRow.kind) == Kind.JPEG.value, col(CompanionRow.publish) == Publish.BLOCKED
     )
+    if owner_id is not None:
+        query = query.where(col(CompanionRow.owner_id) == owner_id)
     if sha256 is not None:
         query = query.where(col(CompanionRow.photo) == sha256)
     for row in (await session.exec(query)).all():

@@ -14,6 +14,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.util.exc import CommandError as AlembicError
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -212,6 +213,15 @@ def _configure(engine: Engine, *, writes: bool, foreign_keys: bool) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def broken_references(connection: Connection) -> list[str]:
+    """The tables of rows that name a row which is missing, one for each such reference."""
+    return [row[0] for row in connection.execute(text("PRAGMA foreign_key_check"))]
+
+
+def _heads(connection: Connection) -> tuple[str, ...]:
+    return MigrationContext.configure(connection).get_current_heads()
+
+
 def _migrate(path: Path) -> None:
     """Bring the tables up to date: all migrations in one transaction, or none."""
     try:
@@ -226,9 +236,11 @@ def _migrate(path: Path) -> None:
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
+            before = _heads(connection)
             command.upgrade(config, "head")
-            broken = connection.execute(text("PRAGMA foreign_key_check")).first()
-            if broken is not None:
+            # That reads everything, so that a start without migrations leaves it to `verify`.
+            broken = [] if _heads(connection) == before else broken_references(connection)
+            if broken:
                 raise StorageError(f"{path}: a row of {broken[0]} names one that is missing; restore a backup")
     except AlembicError as error:
         raise StorageError(

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -13,7 +14,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from immich_sidecar.errors import RecipeError, StorageError
-from immich_sidecar.library.database import Database
+from immich_sidecar.library.database import Database, broken_references
 from immich_sidecar.library.files import hash_file
 from immich_sidecar.library.layout import KEPT_FOLDERS, Layout
 from immich_sidecar.library.leftovers import temporary_files
@@ -155,6 +156,7 @@ async def verify(database: Database, layout: Layout, *, deep: bool = True) -> Re
             await asyncio.to_thread(_check_recipe, layout, recipe, report)
     await _check_luts(database, layout, report)
     await _check_intake(database, report)
+    await _check_references(database, report)
     await _check_orphans(database, layout, report)
     report.leftovers = await asyncio.to_thread(lambda: sum(1 for _ in temporary_files(layout)))
     return report
@@ -342,6 +344,14 @@ async def _waiting(database: Database, versions: Sequence[VersionRow]) -> set[tu
             col(PhotoRow.state) == WorkState.RENDERED,
         )
         return {(owner, sha256, n) for owner, sha256, n in (await session.exec(query)).all()}
+
+
+async def _check_references(database: Database, report: Report) -> None:
+    """Whether every row that a row names is there; beside a running service, which may go on writing."""
+    async with database.reading() as session:
+        tables = await (await session.connection()).run_sync(broken_references)
+    for table, number in Counter(tables).items():
+        report.add(ProblemKind.STATE, f"{number} rows of {table} name one that is missing; restore a backup", "", None)
 
 
 async def _check_intake(database: Database, report: Report) -> None:

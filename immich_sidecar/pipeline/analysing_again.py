@@ -2,7 +2,9 @@
 
 The photo takes its first steps once more; what its owner changed stays. Where nothing else is proposed than before,
 nothing happens. Where something else is, a photo that nobody has decided about gets a new version, as after any change;
-one that was decided about stays as it is, and the new suggestions are offered.
+one that was decided about stays as it is, and the new suggestions are offered. One that is left alone for what Immich
+told of it, or since it belongs to a RAW file, is left alone all the same. Immich sees nothing of a look: to it, what
+was kept is kept meanwhile.
 """
 
 import hashlib
@@ -14,9 +16,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from immich_sidecar.analysis.findings import Job
-from immich_sidecar.library import recipes, switches
+from immich_sidecar.library import processed, recipes, switches
 from immich_sidecar.library.layout import Layout
-from immich_sidecar.library.tables import PhotoRow, RecipeRow, Review, SwitchRow, WorkState
+from immich_sidecar.library.tables import PhotoRow, Publish, RecipeRow, Review, SwitchRow, WorkState
 from immich_sidecar.pipeline import decisions
 from immich_sidecar.recipe.recipe import Recipe, derived_id
 
@@ -36,21 +38,47 @@ def begin(photo: PhotoRow, priority: int) -> None:
 
 
 def is_again(photo: PhotoRow) -> bool:
-    """Whether a photo is on its first steps for another time: it has a recipe from the time before."""
+    """Whether a photo is on its first steps for another time: it has a version, or was left alone."""
     is_beginning = photo.state in (WorkState.STORED, WorkState.ANALYSED)
-    return is_beginning and photo.recipe_id is not None and (photo.version > 0 or photo.left_alone_reason is not None)
+    has_version = photo.recipe_id is not None and photo.version > 0
+    return is_beginning and (has_version or photo.left_alone_reason is not None)
 
 
 def origin(photo: PhotoRow) -> WorkState:
     """Where a photo stood before it was looked at again."""
-    return WorkState.LEFT_ALONE if photo.left_alone_reason is not None else WorkState.KEPT
+    # A version that was taken back since its photo is left alone has a review, and is kept.
+    alone = photo.left_alone_reason is not None and photo.review is Review.NONE
+    return WorkState.LEFT_ALONE if alone else WorkState.KEPT
 
 
-def give_up(photo: PhotoRow) -> None:
+def is_kept(photo: PhotoRow) -> bool:
+    """Whether the file of the photo's version is finished and in place, also while the photo is looked at again."""
+    return photo.state is WorkState.KEPT or (is_again(photo) and origin(photo) is WorkState.KEPT)
+
+
+def is_left_by_others(photo: PhotoRow, before: Recipe | None) -> bool:
+    """Whether a photo that is looked at again was left alone for a reason that its picture does not tell.
+
+    Immich told that it is a live photo, or it is the JPEG of another photo: another look cannot know better.
+    """
+    if not is_again(photo) or origin(photo) is not WorkState.LEFT_ALONE:
+        return False
+    return before is None or photo.left_alone_reason != before.ai_metadata.get("left_alone")
+
+
+async def give_up(session: AsyncSession, photo: PhotoRow) -> None:
     """Looking again failed or was cancelled: the photo is what it was."""
     photo.state = origin(photo)
     photo.priority = 0
     decisions.clear_failure(photo)
+    await go_on_publishing(session, photo)
+
+
+async def go_on_publishing(session: AsyncSession, photo: PhotoRow) -> None:
+    """Have what is not in its place in Immich seen to: it may have become due while the photo was looked at."""
+    version = await processed.find(session, photo.owner_id, photo.sha256, photo.version)
+    if version is not None and version.publish is not Publish.MARKED:
+        await decisions.reopen_publishing(session, photo)
 
 
 def is_decided(photo: PhotoRow) -> bool:

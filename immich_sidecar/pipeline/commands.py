@@ -27,6 +27,10 @@ from immich_sidecar.library.events import EventLog
 from immich_sidecar.library.layout import Layout
 from immich_sidecar.library.tables import (
     LOCAL_OWNER,
+    AssetRow,
+    FileRow,
+    IntakeState,
+    OwnerRow,
     PhotoRow,
     ProcessingHistoryRow,
     Publish,
@@ -35,7 +39,7 @@ from immich_sidecar.library.tables import (
     WorkState,
     now,
 )
-from immich_sidecar.pipeline import analysing_again, decisions
+from immich_sidecar.pipeline import analysing_again, decisions, retrying
 from immich_sidecar.pipeline.filing import put_in_place
 from immich_sidecar.pipeline.notices import notice, queue_notice
 from immich_sidecar.recipe.recipe import Recipe, change
@@ -267,7 +271,7 @@ class Commands:
             if photo.state not in WORKING:
                 raise ConflictError("There is no work on this photo that could be cancelled.")
             if analysing_again.is_again(photo):
-                analysing_again.give_up(photo)
+                await analysing_again.give_up(scene.session, photo)
                 self._events.record(scene.session, notice(EventType.QUEUE_CHANGED, photo))
                 self._abandon(owner, sha256)
                 return photo
@@ -337,12 +341,22 @@ class Commands:
         return count
 
     async def retry_blocked(self) -> int:
-        """Let publishing that has waited long enough for a person go on by itself; returns for how much."""
+        """Let publishing that has waited long enough for a person go on by itself; returns for how much.
+
+        What became due under a clock that ran ahead, and that is right again, is due now.
+        """
         async with self._database.transaction() as session:
+            brought = await self._bring_forward(session)
             count = await self._unblock(session, None, None)
-        if count:
+        if count or brought:
             self._wake()
         return count
+
+    async def retry_companions(self) -> None:
+        """Try again what Immich refused of the pictures that belong to photos; once a day."""
+        async with self._database.transaction() as session:
+            await companions.reopen(session)
+        self._wake()
 
     async def go_on_with(self, owner: str, asset_ids: Collection[str]) -> int:
         """Let publishing go on that these assets of Immich had blocked; returns for how much."""
@@ -465,6 +479,10 @@ class Commands:
             if photo.state not in (WorkState.LEFT_ALONE, WorkState.CANCELLED):
                 photo.state = await self._furthest(session, photo)
             decisions.clear_failure(photo)
+        elif decision.kind == decisions.TAKE_BACK and photo.state is WorkState.CANCELLED:
+            # It was taken back before anything of it was shown: the work goes on where it stood.
+            photo.state = await self._furthest(session, photo)
+            decisions.clear_failure(photo)
         decisions.record(session, photo, "undo", scene.before, undone=True)
         await decisions.reopen_publishing(session, photo)
         event = EventType.RECIPE_CHANGED if changed else EventType.REVIEWED
@@ -489,6 +507,33 @@ class Commands:
         version = await processed.find(session, photo.owner_id, photo.sha256, photo.version)
         if version is not None and not await asyncio.to_thread(put_in_place, self._layout, version):
             await session.delete(version)
+
+    @staticmethod
+    async def _bring_forward(session: AsyncSession) -> int:
+        """Make due what waits longer than anything is made to wait; returns how much that was."""
+        moment = now()
+        late = moment + retrying.NEVER_AS_LONG
+        owners = select(col(OwnerRow.id))
+        statements = (
+            update(VersionRow)
+            .where(
+                col(VersionRow.owner_id).in_(owners),
+                col(VersionRow.publish).in_(tuple(Publish)),
+                col(VersionRow.due_at) > late,
+            )
+            .values(due_at=moment),
+            update(PhotoRow).where(col(PhotoRow.original_publish_due_at) > late).values(original_publish_due_at=moment),
+            update(AssetRow)
+            .where(
+                col(AssetRow.owner_id).in_(owners),
+                col(AssetRow.state) == IntakeState.SEEN,
+                col(AssetRow.due_at) > late,
+            )
+            .values(due_at=moment),
+            update(FileRow).where(col(FileRow.after_due_at) > late).values(after_due_at=moment),
+        )
+        connection = await session.connection()
+        return sum([(await connection.execute(statement)).rowcount for statement in statements])
 
     async def _unblock(self, session: AsyncSession, owner: str | None, sha256: str | None) -> int:
         """Let blocked publishing go on where it stood; of one photo, of an owner, or of all whose time has come."""

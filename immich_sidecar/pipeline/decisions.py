@@ -3,6 +3,8 @@
 Used by the commands of a person and by `auto`. Every function here works inside its caller's transaction.
 """
 
+import hashlib
+import json
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from immich_sidecar.library import processed
 from immich_sidecar.library.tables import DecisionRow, PhotoRow, Publish, Review, VersionRow, now
-from immich_sidecar.recipe.recipe import derived_id
+from immich_sidecar.recipe.recipe import Recipe, derived_id
 
 #: The kind of the decision that takes a photo back when its backfill is undone.
 TAKE_BACK = "take_back"
@@ -102,6 +104,14 @@ def recipe_id(photo: PhotoRow, version: int) -> str:
     """
     text = f"{photo.owner_id}\n{photo.sha256}\n{version}"
     return derived_id(text)
+
+
+def proposal_id(photo: PhotoRow, recipe: Recipe) -> str:
+    """The id of what is proposed for a photo that is left alone: another look that proposes the same gives the same."""
+    data = recipe.model_dump(mode="json", include={"ai_metadata", "user_overrides"})
+    steps = [(operation.type, operation.parameters) for operation in recipe.operations]
+    content = hashlib.sha256(json.dumps([data, steps], sort_keys=True).encode()).hexdigest()
+    return derived_id(f"{photo.owner_id}\n{photo.sha256}\n0\n{content}")
 
 
 def clear_failure(photo: PhotoRow) -> None:

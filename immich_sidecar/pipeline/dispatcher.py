@@ -400,6 +400,10 @@ class Dispatcher:
     async def _no_space(self, photo: PhotoRow, error: str) -> None:
         if await asyncio.to_thread(self._tools.space.short):
             await self._record(lambda: self._say_space(short=True))
+            if photo.state is not WorkState.ADVISED:
+                # Rendering is not handed out while space is short; every other step would be, again and again.
+                await self._record(lambda: self._queue.later(photo, error, count=False, wait=SPACE_INTERVAL))
+                self._wake_in(SPACE_INTERVAL)
             return
         # There is space by our count and yet none, as under a quota: that is not watched, only tried again.
         await self._later(photo, "space", DiskFullError(error))

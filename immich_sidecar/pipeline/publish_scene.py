@@ -17,9 +17,8 @@ from immich_sidecar.library.tables import (
     Review,
     UploadRow,
     VersionRow,
-    WorkState,
 )
-from immich_sidecar.pipeline import decisions
+from immich_sidecar.pipeline import analysing_again, decisions
 from immich_sidecar.pipeline.decisions import TAKE_BACK
 from immich_sidecar.pipeline.modes import as_mode
 from immich_sidecar.pipeline.targets import Target
@@ -132,7 +131,7 @@ async def read_scene(session: AsyncSession, target: Target, owner: str, sha256: 
         photo.review,
         current=n == photo.version,
         first=n == 1,
-        kept=n != photo.version or photo.state is WorkState.KEPT,
+        kept=n != photo.version or analysing_again.is_kept(photo),
         uploaded=uploaded is not None or version.immich_asset_id is not None,
         replaced=current is not None and _is_replaced(version, current, native=native),
         trashes=taken_back or (target.choices.retire and target.publisher.may("asset.delete")),

@@ -15,6 +15,8 @@ ATTEMPTS = 8
 SPREAD = 0.2
 #: What waits for a person is tried again by itself once a day.
 BLOCKED_FOR = timedelta(days=1)
+#: Nothing waits as long: what is due later still was written down while the clock was wrong.
+NEVER_AS_LONG = timedelta(days=2)
 
 
 def wait_after(attempts: int) -> float:

@@ -58,6 +58,7 @@ class Schedule:
             Job("pruning events", 3600, events.prune, first_after=60),
             Job("evicting caches", 600, cache.evict, first_after=120),
             Job("retrying what is blocked", 900, commands.retry_blocked, first_after=300),
+            Job("retrying companions that are blocked", 86400, commands.retry_companions, first_after=600),
             *([] if poll is None else [Job("asking Immich", poll_seconds, poll)]),
             *more,
         )

@@ -199,13 +199,15 @@ class Stages:
         )
         recipe = Recipe.from_json(advised.recipe)
         reason = advised.left_alone
+        if analysing_again.is_left_by_others(photo, before):
+            reason = photo.left_alone_reason
         is_again = before is not None and analysing_again.is_again(photo)
         if before is not None and is_again and analysing_again.origin(photo) is WorkState.KEPT:
             same = reason is not None or analysing_again.is_same(before, recipe)
             if same or analysing_again.is_decided(photo):
                 return await self._as_before(photo, None if same else recipe)
         if reason is not None:
-            recipe = recipe.model_copy(update={"id": decisions.recipe_id(photo, 0)})
+            recipe = recipe.model_copy(update={"id": decisions.proposal_id(photo, recipe)})
         state = WorkState.ADVISED if reason is None else WorkState.LEFT_ALONE
         async with self._commit(photo, state) as (session, row):
             if row is None:
@@ -218,6 +220,8 @@ class Stages:
                 row.version = version
                 row.left_alone_reason = None
                 if is_again:
+                    # What is on its way to Immich was read before.
+                    row.revision += 1
                     decisions.record(session, row, analysing_again.KIND, earlier)
                     await decisions.reopen_publishing(session, row)
                 self._tools.events.record(session, notice(EventType.SUGGESTED, row, suggestions=suggestions))
@@ -241,6 +245,7 @@ class Stages:
                 await analysing_again.forget_offer(session, row)
             else:
                 await analysing_again.offer(session, self._tools.layout, row, other)
+            await analysing_again.go_on_publishing(session, row)
             self._tools.events.record(session, notice(EventType.ANALYSED, row, offers=other is not None))
         self._describe(photo)
         return row

@@ -19,7 +19,7 @@ from immich_sidecar.library import backfills, processed
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
 from immich_sidecar.library.tables import BackfillRow, DecisionRow, PhotoRow, Publish, Review, WorkState, now
-from immich_sidecar.pipeline import decisions
+from immich_sidecar.pipeline import analysing_again, decisions
 from immich_sidecar.pipeline.decisions import TAKE_BACK
 from immich_sidecar.pipeline.notices import notice
 
@@ -28,8 +28,8 @@ TOGETHER = 50
 #: Photos that are listed by name with why they were left out; all are counted.
 LISTED = 200
 
-#: What nobody did by hand.
-_NOT_BY_HAND = ("auto", TAKE_BACK)
+#: What nobody did by hand; taking what another look offered is done by hand.
+_NOT_BY_HAND = ("auto", TAKE_BACK, analysing_again.KIND)
 
 
 @dataclass

@@ -131,7 +131,7 @@ class WorkQueue:
         async with self._database.transaction() as session:
             row = await self._still(session, read)
             if row is not None:
-                self._fail(session, row, error)
+                await self._fail(session, row, error)
 
     async def later(self, read: PhotoRow, error: str, *, count: bool = True, wait: float | None = None) -> datetime:
         """Try the present step again later, or give it up after too many attempts; returns when.
@@ -152,7 +152,7 @@ class WorkQueue:
                 row.attempts += count
                 row.last_error = error
                 if row.attempts >= retrying.ATTEMPTS:
-                    self._fail(session, row, error)
+                    await self._fail(session, row, error)
                 else:
                     row.due_at = due
         return due
@@ -165,32 +165,33 @@ class WorkQueue:
                 row.crashes += 1
                 row.last_error = error
                 if row.crashes >= MOST_CRASHES:
-                    self._fail(session, row, f"It crashed the decoder {row.crashes} times; last: {error}")
+                    await self._fail(session, row, f"It crashed the decoder {row.crashes} times; last: {error}")
 
     async def recover(self) -> int:
         """At start: what is marked as running was interrupted. Returns how many photos that were."""
         count = 0
         async with self._database.transaction() as session:
-            for state in WorkState:
-                rows = await session.exec(
-                    select_rows(PhotoRow).where(
-                        col(PhotoRow.state) == state,
-                        col(PhotoRow.failed_at).is_(None),
-                        col(PhotoRow.running).is_(True),
-                    )
+            # Owner and state are named for the index: nothing is read of photos that were not in work.
+            rows = await session.exec(
+                select_rows(PhotoRow).where(
+                    col(PhotoRow.owner_id).in_(select(col(OwnerRow.id))),
+                    col(PhotoRow.state).in_(tuple(WorkState)),
+                    col(PhotoRow.failed_at).is_(None),
+                    col(PhotoRow.running).is_(True),
                 )
-                for row in rows:
-                    count += 1
-                    row.running = False
-                    row.interruptions += 1
-                    if row.interruptions >= MOST_INTERRUPTIONS and state in STEP_NAMES:
-                        self._fail(
-                            session,
-                            row,
-                            f"The service ended {row.interruptions} times while it worked on this photo; "
-                            "it is left out until it is retried.",
-                        )
-                    session.add(row)
+            )
+            for row in rows:
+                count += 1
+                row.running = False
+                row.interruptions += 1
+                if row.interruptions >= MOST_INTERRUPTIONS and row.state in STEP_NAMES:
+                    await self._fail(
+                        session,
+                        row,
+                        f"The service ended {row.interruptions} times while it worked on this photo; "
+                        "it is left out until it is retried.",
+                    )
+                session.add(row)
         return count
 
     async def waiting(self, owner: str | None = None) -> tuple[int, int]:
@@ -221,11 +222,11 @@ class WorkQueue:
         session.add(row)
         return row if row.revision == read.revision and row.state is read.state else None
 
-    def _fail(self, session: AsyncSession, row: PhotoRow, error: str) -> None:
+    async def _fail(self, session: AsyncSession, row: PhotoRow, error: str) -> None:
         if analysing_again.is_again(row):
             # What it was before is no worse for it.
             step = STEP_NAMES[row.state]
-            analysing_again.give_up(row)
+            await analysing_again.give_up(session, row)
             row.updated_at = now()
             session.add(history(row, "failed", error))
             self._events.record(session, notice(EventType.FAILED, row, error=error, step=step))
@@ -269,7 +270,11 @@ def _first_due(owner: str, state: WorkState, moment: datetime, limit: int):  # t
             col(PhotoRow.state) == state,
             col(PhotoRow.failed_at).is_(None),
             col(PhotoRow.running).is_(False),
-            or_(col(PhotoRow.due_at).is_(None), col(PhotoRow.due_at) <= moment),
+            or_(
+                col(PhotoRow.due_at).is_(None),
+                col(PhotoRow.due_at) <= moment,
+                col(PhotoRow.due_at) > moment + retrying.NEVER_AS_LONG,
+            ),
         )
         .order_by(col(PhotoRow.priority).desc(), col(PhotoRow.created_at))
         .limit(limit)

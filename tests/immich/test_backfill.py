@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from immich_sidecar.errors import ImmichRefusedError, NotFoundError
+from immich_sidecar.errors import ImmichRefusedError, IntegrityError, NotFoundError
+from immich_sidecar.immich.api import Api
 from immich_sidecar.immich.backfill import Scope, ScopeKind, Walk
 from immich_sidecar.immich.backfill_intake import BackfillIntake
 from immich_sidecar.immich.connections import Connection
-from immich_sidecar.immich.rules import Named, Rule, Rules, Skip
+from immich_sidecar.immich.rules import BACKFILL_CANCELLED, Named, Rule, Rules, Skip
 from immich_sidecar.library.tables import BackfillRow, BackfillState, IntakeState
 from tests.immich.stage import Library, picture
 from tests.immich_server import ImmichServer, User
@@ -295,3 +296,36 @@ async def test_what_failed_is_tried_again_after_the_backfill_has_ended(
     assert await taker.fetch_due() == 0, "its backfill still runs, and fetches it"
     await library.change(await again(library, row), state=BackfillState.DONE)
     assert await taker.fetch_due() == 1
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+async def test_what_is_on_its_way_when_its_backfill_is_cancelled_is_not_tried_again(
+    immich: ImmichServer,
+    ada: User,
+    library: Library,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    arrives: bool,
+) -> None:
+    immich.add_asset(ada, picture(1), "a.jpg", created_at=now() - timedelta(days=9))
+    taker = library.taker(connection)
+    row = await begin(library, connection, Rules())
+    await notice_all(library, BackfillIntake(connection, library.database), row)
+    asset = await library.asset("a.jpg")
+    download = Api.download
+
+    async def cancelled_meanwhile(api: Api, *args: Any, **more: Any) -> str:
+        await library.change(asset, state=IntakeState.SKIPPED, reason=BACKFILL_CANCELLED)
+        await library.change(await again(library, row), state=BackfillState.CANCELLED)
+        if not arrives:
+            raise IntegrityError("it was cut")
+        return await download(api, *args, **more)
+
+    monkeypatch.setattr(Api, "download", cancelled_meanwhile)
+    assert await taker.fetch_rows([asset]) == arrives
+    kept = await library.asset("a.jpg")
+    expected = (IntakeState.FETCHED, None) if arrives else (IntakeState.SKIPPED, BACKFILL_CANCELLED)
+    assert (kept.state, kept.reason, kept.due_at) == (*expected, None)
+    assert await taker.fetch_due() == 0
+    assert len(await library.photos()) == arrives

@@ -1,11 +1,14 @@
 """`verify` finds each kind of disagreement, and nothing where all is well."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from immich_sidecar.errors import StorageError
 from immich_sidecar.library import files, integrity, photos, recipes
+from immich_sidecar.library.database import Database
 from immich_sidecar.library.integrity import ProblemKind, verify
 from immich_sidecar.library.tables import FileRow, IntakeState, PhotoRow, Review, Source, VersionRow, WorkState
 from tests.library.parts import Library, write_photo
@@ -178,3 +181,17 @@ async def test_a_file_that_cannot_be_read(
 
     monkeypatch.setattr(integrity, "hash_file", broken)
     assert {kind for kind, _ in await _problems(library)} == {ProblemKind.UNREADABLE}
+
+
+async def test_a_row_that_names_a_missing_one_is_found_here_and_not_at_every_start(
+    library: Library, kept: dict[str, PhotoRow]
+) -> None:
+    with closing(sqlite3.connect(library.database.path)) as opened, opened:
+        opened.execute("PRAGMA foreign_keys = OFF")
+        opened.execute("UPDATE photos SET backfill_id = 99")
+    again = Database(library.database.path)
+    await again.open()
+    await again.close()
+    report = await verify(library.database, library.layout)
+    assert [problem.kind for problem in report.problems] == [ProblemKind.STATE]
+    assert report.problems[0].message == "4 rows of photos name one that is missing; restore a backup"

@@ -67,7 +67,7 @@ async def many(tmp_path: Path) -> Any:
     await database.close()
 
 
-async def _plans(database: Database, ask: Any) -> tuple[Any, list[str]]:
+async def _plans(database: Database, ask: Any, *, writes: bool = False) -> tuple[Any, list[str]]:
     """What `ask` gives, and how SQLite carries out each of its questions about photos and versions."""
     asked: list[tuple[str, Any]] = []
 
@@ -75,7 +75,7 @@ async def _plans(database: Database, ask: Any) -> tuple[Any, list[str]]:
         if "photos" in statement or "versions" in statement:
             asked.append((statement, parameters))
 
-    engine = database._readers.sync_engine  # type: ignore[union-attr]
+    engine = (database._writer if writes else database._readers).sync_engine  # type: ignore[union-attr]
     event.listen(engine, "before_cursor_execute", note)
     result = await ask()
     event.remove(engine, "before_cursor_execute", note)
@@ -120,3 +120,16 @@ async def test_looking_for_something_to_publish(many: Database, tmp_path: Path) 
         assert due == []
     _, plans = await _plans(many, lambda: queue._next_due(now()))
     _reads_indexes(plans)
+
+
+async def test_what_was_interrupted_is_found_at_a_start(many: Database) -> None:
+    async with many.transaction() as session:
+        for number in (0, 6000):
+            photo = await session.get_one(PhotoRow, ("local", f"{number:064x}"))
+            photo.running = True
+            session.add(photo)
+    queue = WorkQueue(many, EventLog(many))
+    count, plans = await _plans(many, queue.recover, writes=True)
+    _reads_indexes(plans)
+    assert count == 2
+    assert await queue.recover() == 0
