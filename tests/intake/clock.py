@@ -20,7 +20,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._shown = 1000.0
         self._since: float | None = None
-        monkeypatch.setattr(hot_folder, "time", SimpleNamespace(monotonic=self))
+        monkeypatch.setattr(hot_folder, "time", SimpleNamespace(monotonic=self, time=time.time))
 
     def __call__(self) -> float:
         return self._shown + (0.0 if self._since is None else time.monotonic() - self._since)
