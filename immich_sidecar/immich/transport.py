@@ -17,6 +17,7 @@ from immich_py_client import AuthenticatedClient, Client
 
 from immich_sidecar import __version__
 from immich_sidecar.errors import (
+    ImmichAwayError,
     ImmichCredentialsError,
     ImmichError,
     ImmichRefusedError,
@@ -140,8 +141,9 @@ class Transport:
         request = operation._get_kwargs(*arguments, **named)
         request["headers"] = {"Accept": "*/*", "Accept-Encoding": "identity"}
         answered = False
+        client = self._client.get_async_httpx_client()
         try:
-            async with self._client.get_async_httpx_client().stream(**request) as response:
+            async with client.stream(**request) as response:
                 answered = True
                 self._note_clock(response)
                 if not response.is_success:
@@ -149,8 +151,17 @@ class Transport:
                     if refusal := error_of(response, tried, self.credential):
                         raise refusal
                 yield response
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _transport_error(error, tried, transferring=answered) from error
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not client.is_closed:
+                raise
+            raise self._error(error, tried, transferring=answered) from error
+
+    def _error(self, error: Exception, tried: str, *, transferring: bool) -> ImmichError:
+        """The error that something on the way means; on a client that is closed, httpx raises RuntimeError."""
+        if self._client.get_async_httpx_client().is_closed:
+            # The owner connected anew, or disconnected, while this was on its way: nothing is wrong with it.
+            return ImmichAwayError(f"Could not {tried}: the connection to Immich was ended; it is tried again")
+        return _transport_error(error, tried, transferring=transferring)
 
     async def _send(
         self, request: dict[str, Any], tried: str, *, repeatable: bool, transferring: bool = False
@@ -164,10 +175,12 @@ class Transport:
                 if not repeatable:
                     raise
                 response = await client.request(**request)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _transport_error(error, tried, transferring=transferring) from error
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not client.is_closed:
+                raise
+            raise self._error(error, tried, transferring=transferring) from error
         self._note_clock(response)
-        if refusal := error_of(response, tried, self.credential):
+        if refusal := error_of(response, tried, self.credential, transferring=transferring):
             raise refusal
         return response
 

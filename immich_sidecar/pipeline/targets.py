@@ -1,6 +1,6 @@
 """Immich as publishing sees it: one target per connection."""
 
-from collections.abc import Collection, Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
