@@ -218,6 +218,35 @@ async def test_albums_that_we_put_it_into_are_known_of_the_version_that_owns_it(
     assert world.immich.albums[album].asset_ids == []
 
 
+# ---- what its owner threw away
+
+
+@pytest.mark.parametrize("approve_first", [False, True])
+async def test_approving_what_its_owner_threw_away_says_so(world: World, approve_first: bool) -> None:
+    sha = await world.house.drop(developed(1), "1.jpg")
+    await world.done()
+    if approve_first:
+        await world.house.commands.approve("local", sha, 1)
+        await world.done()
+        await undo(world, sha)
+    original, first = await world.ids(sha)
+    world.immich.trash(world.asset(first))
+    await world.house.commands.approve("local", sha, 1)
+    await world.done()
+    row = await version(world, sha, 1)
+    assert row.publish is Publish.BLOCKED
+    assert "restore it there" in (row.blocked_reason or "")
+    # A picture in the trash on top would hide the whole stack.
+    stack_id = world.asset(original).stack_id
+    assert stack_id is None or world.immich.stacks[stack_id].primary_asset_id == original
+    world.asset(first).deleted_at = None
+    await world.house.commands.retry("local", sha, 1)
+    await world.done()
+    await settled(world)
+    assert await world.stack(sha) == (first, original)
+    assert (await version(world, sha, 1)).publish is Publish.MARKED
+
+
 # ---- several commands before Immich is seen to
 
 
