@@ -290,8 +290,11 @@ class Fetching:
                 outcome = await self._noticing.judged(session, sight.asset, traits, rules)
             if outcome.state is not IntakeState.SEEN:
                 return outcome
-        if sight.mark is not None:
-            return Outcome(IntakeState.SKIPPED, Skip.OURS if sight.mark.get("is_processed") else Skip.PROCESSED_EARLIER)
+        if sight.mark is not None and sight.mark.get("is_processed"):
+            return Outcome(IntakeState.SKIPPED, Skip.OURS)
+        if sight.mark is not None and row.noticed_by != ASKED_FOR:
+            # Nothing is known of it here any more; who asks for it by name begins anew.
+            return Outcome(IntakeState.SKIPPED, Skip.PROCESSED_EARLIER)
         if (pair := await self._pairs.raw_of(row, sight.asset)) is not None:
             if pair.raw_name is None:
                 return Outcome(IntakeState.SEEN)
