@@ -275,6 +275,7 @@ class Fetching:
             elif outcome.state is IntakeState.SEEN:
                 current.due_at = datetime.now(UTC) + timedelta(seconds=FIRST_WAIT_SECONDS)
             session.add(current)
+            await self._pairs.was_settled(session, current, raw_row=outcome.raw_row)
 
     async def _take(self, row: AssetRow, sight: Sight | None = None) -> Outcome:
         """Take an asset's bytes where nothing speaks against it as it is now."""
@@ -298,7 +299,7 @@ class Fetching:
         if (pair := await self._pairs.raw_of(row, sight.asset)) is not None:
             if pair.raw_name is None:
                 return Outcome(IntakeState.SEEN)
-            return Outcome(IntakeState.SKIPPED, words_of(Kind.JPEG, pair.raw_name))
+            return Outcome(IntakeState.SKIPPED, words_of(Kind.JPEG, pair.raw_name), raw_row=pair.raw_row)
         return await self._download(row, sight.asset, _consider(row, sight.asset, traits, rules))
 
     async def _rules_of(self, row: AssetRow) -> Rules:

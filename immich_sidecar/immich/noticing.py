@@ -67,6 +67,8 @@ class Outcome:
     failed: bool = False
     #: What the rules say of one that is to be fetched; None: nothing more than that.
     verdict: Verdict | None = None
+    #: Row of the RAW file because of which a JPEG is left alone.
+    raw_row: int | None = None
 
 
 class Noticing:
