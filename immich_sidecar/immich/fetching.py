@@ -287,8 +287,9 @@ class Fetching:
                 return Outcome(IntakeState.SKIPPED, Skip.GONE)
         traits = await Memberships(self._api, rules).of_asset(sight.asset)
         if not was_judged:
+            kept = await self._noticing.originals_kept([sight.asset])
             async with self._database.transaction() as session:
-                outcome = await self._noticing.judged(session, sight.asset, traits, rules)
+                outcome = await self._noticing.judged(session, sight.asset, traits, rules, kept)
             if outcome.state is not IntakeState.SEEN:
                 return outcome
         if sight.mark is not None and sight.mark.get("is_processed"):
