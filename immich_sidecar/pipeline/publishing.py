@@ -208,7 +208,7 @@ class Publishing:
             )
 
         row = await self._record_upload(scene, result)
-        if result.is_trashed and row.retired not in (Fate.TRASHING, Fate.TRASHED):
+        if result.is_trashed and row.immich_asset_id and row.retired not in (Fate.TRASHING, Fate.TRASHED):
             raise TrashedError(
                 f"{photo.file_name}: Immich has version {version.n} in its trash; restore it there and retry"
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -185,6 +186,35 @@ async def test_what_its_owner_threw_away_is_not_taken_out_of_the_trash(world: Wo
     assert row.publish is Publish.BLOCKED
     assert "restore it there" in (row.blocked_reason or "")
     assert first.deleted_at is not None
+
+
+async def test_undone_while_immich_is_asked_nothing_changes_hands(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = await approved(world)
+    await replace(world, sha)
+    await reset(world, sha, approve=False)
+    before, commands = await world.ids(sha), world.house.commands
+    send = world.target.publisher.upload_version
+
+    async def undone_meanwhile(*arguments: Any, **named: Any) -> Any:
+        result = await send(*arguments, **named)
+        for _ in range(2):
+            await commands.undo("local", sha, 3)
+        return result
+
+    monkeypatch.setattr(world.target.publisher, "upload_version", undone_meanwhile)
+    await commands.approve("local", sha, 3)
+    await world.done()
+    await settled(world)
+    assert await world.ids(sha) == before
+    assert [row.publish for row in await world.house.versions(sha)] == [
+        Publish.MARKED,
+        Publish.MARKED,
+        Publish.ORIGINAL_UPLOADED,
+    ]
+    assert trashed(world) == {"1_processed_v1.jpg"}
+    assert (await world.stack(sha))[0] == before[2]
 
 
 async def test_what_its_owner_took_out_of_the_stack_stays_out(tagging: World) -> None:
