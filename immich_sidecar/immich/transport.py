@@ -102,6 +102,11 @@ class Transport:
         client.get_async_httpx_client().cookies = jar
         return client
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connections were closed: every call is `ImmichAwayError` then."""
+        return self._client.get_async_httpx_client().is_closed
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.get_async_httpx_client().aclose()
@@ -141,9 +146,8 @@ class Transport:
         request = operation._get_kwargs(*arguments, **named)
         request["headers"] = {"Accept": "*/*", "Accept-Encoding": "identity"}
         answered = False
-        client = self._client.get_async_httpx_client()
         try:
-            async with client.stream(**request) as response:
+            async with self._client.get_async_httpx_client().stream(**request) as response:
                 answered = True
                 self._note_clock(response)
                 if not response.is_success:
@@ -152,13 +156,13 @@ class Transport:
                         raise refusal
                 yield response
         except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not client.is_closed:
+            if isinstance(error, RuntimeError) and not self.is_closed:
                 raise
             raise self._error(error, tried, transferring=answered) from error
 
     def _error(self, error: Exception, tried: str, *, transferring: bool) -> ImmichError:
         """The error that something on the way means; on a client that is closed, httpx raises RuntimeError."""
-        if self._client.get_async_httpx_client().is_closed:
+        if self.is_closed:
             # The owner connected anew, or disconnected, while this was on its way: nothing is wrong with it.
             return ImmichAwayError(f"Could not {tried}: the connection to Immich was ended; it is tried again")
         return _transport_error(error, tried, transferring=transferring)
@@ -176,7 +180,7 @@ class Transport:
                     raise
                 response = await client.request(**request)
         except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not client.is_closed:
+            if isinstance(error, RuntimeError) and not self.is_closed:
                 raise
             raise self._error(error, tried, transferring=transferring) from error
         self._note_clock(response)
