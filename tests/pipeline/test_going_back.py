@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from immich_sidecar.errors import ImmichAwayError
 from immich_sidecar.library.tables import AlbumEntryRow, Publish, Review, VersionRow, WorkState
-from immich_sidecar.pipeline import publish_steps
+from immich_sidecar.pipeline import publish_queue, publish_steps, retrying
 from immich_sidecar.settings import Mode
 from immich_sidecar.web.on_the_way import publish_words
 from tests.pipeline.house import developed, left_alone
@@ -360,3 +361,63 @@ async def test_what_its_owner_had_approved_stays_on_top_of_three(tagging: World)
     await world.done()
     await settled(world)
     assert (await world.stack(sha))[0] == second
+
+
+# ---- crashes
+
+
+@pytest.mark.parametrize("what", ["approve", "undo"])
+@pytest.mark.parametrize(
+    "every",
+    [
+        # Each call in its turn, and, where time is short, every sixth.
+        pytest.param(1, marks=pytest.mark.crash),
+        6,
+    ],
+)
+async def test_going_back_interrupted_after_any_call_and_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, every: int
+) -> None:
+    """The answer to the nth call is lost; afterwards Immich holds what it holds without that."""
+    monkeypatch.setattr(publish_queue, "FIRST_PING", 0.02)
+    monkeypatch.setattr(retrying, "FIRST_WAIT", 0.02)
+    async with open_world(tmp_path, retire=True) as world:
+        send = world.connection.api._send
+        left = -1
+
+        async def interrupted(*arguments: Any, **named: Any) -> Any:
+            nonlocal left
+            answer = await send(*arguments, **named)
+            left -= 1
+            if left == 0:
+                raise ImmichAwayError("killed")
+            return answer
+
+        nth = 2 if every > 1 else 1
+        while True:
+            sha = await approved(world, seed=100 + nth)
+            await replace(world, sha)
+            await reset(world, sha, approve=what == "undo")
+            uploads, commands = len(world.immich.uploads), world.house.commands
+            left = nth
+            monkeypatch.setattr(world.connection.api, "_send", interrupted)
+            if what == "approve":
+                await commands.approve("local", sha, 3)
+            else:
+                # Back to the first version, whose asset the third one has.
+                for number in (3, 3, 2, 2):
+                    await commands.undo("local", sha, number)
+            await settled(world)
+            monkeypatch.setattr(world.connection.api, "_send", send)
+            original, *versions = await world.ids(sha)
+            owner = 3 if what == "approve" else 1
+            top = versions[owner - 1]
+            assert [one for one in await world.stack(sha) if world.asset(one).deleted_at is None] == [top, original]
+            assert (world.mark(top)["version"], world.mark(top)["review"]) == (owner, "approved")
+            assert [number for number, one in enumerate(versions, 1) if one == top] == [owner]
+            assert (await version(world, sha, 2)).retired == "trashed"
+            assert len(world.immich.uploads) == uploads
+            if left > 0:
+                break
+            nth += every
+        assert nth > 5
