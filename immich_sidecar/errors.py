@@ -33,6 +33,7 @@
     └── ImmichError              Immich did not do what was asked
         ├── ImmichAwayError      no answer, or one that says "later" (timeouts, 502 to 504, maintenance)
         ├── ImmichServerError    an unexpected 5xx; worth repeating
+        │   └── ImmichTransferError  a file did not get through
         ├── ImmichCredentialsError   the key is unknown, revoked, or another user's (401)
         ├── ImmichPermissionError    the key lacks a permission (403)
         ├── ImmichQuotaError     the user's quota or an upload limit is exhausted (400 quota, 413)
@@ -177,6 +178,10 @@ class ImmichAwayError(ImmichError):
 
 class ImmichServerError(ImmichError):
     """Immich answered with an unexpected 5xx; worth repeating."""
+
+
+class ImmichTransferError(ImmichServerError):
+    """A file did not get through: cut on its way, or 502 to 504 instead of an answer. Immich itself may be well."""
 
 
 class ImmichCredentialsError(ImmichError):

@@ -24,6 +24,7 @@ from immich_sidecar.errors import (
     ImmichQuotaError,
     ImmichRefusedError,
     ImmichServerError,
+    ImmichTransferError,
     ImmichVersionError,
 )
 
@@ -114,6 +115,8 @@ FEATURES: Mapping[str, Feature] = MappingProxyType(
 
 #: Statuses that say "not now": a proxy without its server behind it, a restart, too many requests.
 _AWAY = {408, 425, 429, 502, 503, 504, 521, 522, 523, 530}
+#: Those that what stands between also gives for one file that is too slow or too much for it.
+_NOT_THROUGH = {408, 502, 503, 504}
 _NOT_THERE = re.compile(r"Not found or no \S+ access|(API Key|Album|Asset|Stack|Tag|Workflow) not found")
 _NOT_ACCEPTED = {
     Credential.KEY: "Immich does not accept the API key ({said}); connect again, or set a new IMMICH_API_KEY",
@@ -220,10 +223,13 @@ def message_of(response: httpx.Response) -> str:
     return "; ".join(part for part in parts if part)[:_LONGEST_MESSAGE]
 
 
-def error_of(response: httpx.Response, tried: str, credential: Credential = Credential.KEY) -> ImmichError | None:
+def error_of(
+    response: httpx.Response, tried: str, credential: Credential = Credential.KEY, *, transferring: bool = False
+) -> ImmichError | None:
     """The error that a response (its body read) means, or None where it is no error.
 
-    `tried` completes the sentence "Could not ...", e.g. `upload IMG_1.jpg`; `credential` is what was shown.
+    `tried` completes the sentence "Could not ...", e.g. `upload IMG_1.jpg`; `credential` is what was shown. A file
+    that is answered so while it is `transferring` may be answered so each time, although Immich is there.
     """
     status = response.status_code
     if 200 <= status < 300:
@@ -236,6 +242,8 @@ def error_of(response: httpx.Response, tried: str, credential: Credential = Cred
         return ImmichRefusedError(
             f"{could_not}: the address redirects to {target}; set IMMICH_URL to where Immich itself answers"
         )
+    if transferring and status in _NOT_THROUGH:
+        return ImmichTransferError(f"{could_not}: the file did not get through to Immich ({said}); it is tried again")
     if status in _AWAY:
         return ImmichAwayError(f"{could_not}: Immich does not answer now ({said}); it is tried again")
     if status == 401:
@@ -278,7 +286,7 @@ def error_of_transport(error: httpx.HTTPError, tried: str, *, transferring: bool
     reason = str(error) or type(error).__name__
     unreachable = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
     if transferring and not unreachable:
-        return ImmichServerError(f"Could not {tried}: the connection was cut ({reason}); it is tried again")
+        return ImmichTransferError(f"Could not {tried}: the connection was cut ({reason}); it is tried again")
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
         return ImmichRefusedError(f"Could not {tried}: IMMICH_URL is no address of a server ({reason})")
     return ImmichAwayError(f"Could not {tried}: Immich cannot be reached ({reason}); it is tried again")

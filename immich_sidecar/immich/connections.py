@@ -273,6 +273,10 @@ class Connection:
         A key whose Immich user is another than the stored one is refused: the assets of two users would be mixed.
         """
         check = await self.check()
+        if self.api.is_closed:
+            # The row is that of the connection that took its place, or says that it was ended.
+            self.state = check.state
+            return check
         async with database.transaction() as session:
             await ensure_owner(session, self.owner_id)
             query = select(ConnectionRow).where(ConnectionRow.owner_id == self.owner_id)
@@ -320,7 +324,8 @@ class Connection:
     async def note(self, error: ImmichError, database: Database, events: EventLog | None = None) -> None:
         """Remember that a call failed, where that says something about the connection as a whole."""
         state = state_of(error)
-        if state is None or self.id is None:
+        if state is None or self.id is None or self.api.is_closed:
+            # Closed, it says nothing of the connection that took its place.
             return
         changed = state is not self.state
         self.state = state

@@ -278,6 +278,7 @@ class Fetching:
             elif outcome.state is IntakeState.SEEN:
                 current.due_at = datetime.now(UTC) + timedelta(seconds=FIRST_WAIT_SECONDS)
             session.add(current)
+            await self._pairs.was_settled(session, current, raw_row=outcome.raw_row)
 
     async def _take(self, row: AssetRow, sight: Sight | None = None) -> Outcome:
         """Take an asset's bytes where nothing speaks against it as it is now."""
@@ -289,16 +290,20 @@ class Fetching:
                 return Outcome(IntakeState.SKIPPED, Skip.GONE)
         traits = await Memberships(self._api, rules).of_asset(sight.asset)
         if not was_judged:
+            kept = await self._noticing.originals_kept([sight.asset])
             async with self._database.transaction() as session:
-                outcome = await self._noticing.judged(session, sight.asset, traits, rules)
+                outcome = await self._noticing.judged(session, sight.asset, traits, rules, kept)
             if outcome.state is not IntakeState.SEEN:
                 return outcome
-        if sight.mark is not None:
-            return Outcome(IntakeState.SKIPPED, Skip.OURS if sight.mark.get("is_processed") else Skip.PROCESSED_EARLIER)
+        if sight.mark is not None and sight.mark.get("is_processed"):
+            return Outcome(IntakeState.SKIPPED, Skip.OURS)
+        if sight.mark is not None and row.noticed_by != ASKED_FOR:
+            # Nothing is known of it here any more; who asks for it by name begins anew.
+            return Outcome(IntakeState.SKIPPED, Skip.PROCESSED_EARLIER)
         if (pair := await self._pairs.raw_of(row, sight.asset)) is not None:
             if pair.raw_name is None:
                 return Outcome(IntakeState.SEEN)
-            return Outcome(IntakeState.SKIPPED, words_of(Kind.JPEG, pair.raw_name))
+            return Outcome(IntakeState.SKIPPED, words_of(Kind.JPEG, pair.raw_name), raw_row=pair.raw_row)
         return await self._download(row, sight.asset, _consider(row, sight.asset, traits, rules))
 
     async def _rules_of(self, row: AssetRow) -> Rules:

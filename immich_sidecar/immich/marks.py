@@ -4,6 +4,7 @@ Immich shows it nowhere and searches nothing in it; it tells a later sidecar wha
 the whole object, so a mark is always written whole.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 #: The key; it never changes, or everything marked so far would be processed again.
@@ -53,14 +54,19 @@ def mark_of_original(
     }
 
 
-def is_ours(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def is_ours(found: dict[str, Any], wanted: dict[str, Any], same: Collection[int] = ()) -> bool:
     """Whether a mark that was found is an earlier state of one that is to be written, and may be replaced by it.
 
     It is not where it names another photo or version, or another installation; marks of early releases name none.
+    `same` are the numbers of versions whose bytes are the same, and which may be named as well.
     """
-    names = ("is_processed", "is_original", "version", "sha256")
+    names = ("is_processed", "is_original", "sha256")
     said_by = found.get("installation")
-    return all(found.get(name) == wanted.get(name) for name in names) and said_by in (None, wanted.get("installation"))
+    return (
+        all(found.get(name) == wanted.get(name) for name in names)
+        and found.get("version") in (wanted.get("version"), *same)
+        and said_by in (None, wanted.get("installation"))
+    )
 
 
 def _named(installation: str | None) -> dict[str, str]:

@@ -67,6 +67,8 @@ class Outcome:
     failed: bool = False
     #: What the rules say of one that is to be fetched; None: nothing more than that.
     verdict: Verdict | None = None
+    #: Row of the RAW file because of which a JPEG is left alone.
+    raw_row: int | None = None
 
 
 class Noticing:
@@ -180,10 +182,11 @@ class Noticing:
         """
         connection_id = self._connection.row_id
         query = select(AssetRow).where(AssetRow.connection_id == connection_id, AssetRow.asset_id == asset.id)
+        kept = await self.originals_kept([asset])
         async with self._database.transaction() as session:
             row = (await session.exec(query)).first() or new_row(self._connection, asset, ASKED_FOR)
             if row.state is not IntakeState.FETCHED:
-                outcome = await self.judged(session, asset, traits_of(asset), WHATEVER_IT_IS)
+                outcome = await self.judged(session, asset, traits_of(asset), WHATEVER_IT_IS, kept)
                 row.noticed_by, row.backfill_id = ASKED_FOR, None
                 row.state, row.reason, row.sha256 = outcome.state, outcome.reason, outcome.sha256
                 row.attempts, row.due_at = 0, None
@@ -231,6 +234,7 @@ class Noticing:
             known = {row.asset_id: row for row in (await session.exec(query)).all()} if mine else {}
         undecided = [asset for asset_id, asset in mine.items() if _may_be_taken(known.get(asset_id))]
         traits = await self._traits(undecided, rules, filters)
+        kept = await self.originals_kept(undecided)
         async with self._database.transaction() as session:
             connection = await session.get_one(ConnectionRow, connection_id)
             rows = {row.asset_id: row for row in (await session.exec(query)).all()} if mine else {}
@@ -239,7 +243,7 @@ class Noticing:
                 row = rows.get(asset_id)
                 if not _may_be_taken(row):
                     continue
-                outcome = await self.judged(session, asset, traits[asset_id], rules)
+                outcome = await self.judged(session, asset, traits[asset_id], rules, kept)
                 row = row or new_row(self._connection, asset, by)
                 row.state, row.reason, row.sha256 = outcome.state, outcome.reason, outcome.sha256
                 row.attempts, row.due_at = 0, None
@@ -263,10 +267,39 @@ class Noticing:
             return await memberships.of_window(assets, filters)
         return {asset.id: await memberships.of_asset(asset) for asset in assets if asset.id}
 
-    async def judged(self, session: AsyncSession, asset: Asset, traits: Traits, rules: Rules) -> Outcome:
+    async def originals_kept(self, assets: Sequence[Asset]) -> frozenset[str]:
+        """Ids of other assets that are originals of photos with the bytes of these, and that Immich still has.
+
+        Raises
+        ------
+        ImmichError
+            If Immich does not answer.
+        """
+        by_sha1 = {sha1: asset.id for asset in assets if (sha1 := sha1_of(asset))}
+        if not by_sha1:
+            return frozenset()
+        query = select(PhotoRow.sha1, PhotoRow.immich_asset_id).where(
+            PhotoRow.owner_id == self._connection.owner_id,
+            col(PhotoRow.sha1).in_(by_sha1),
+            col(PhotoRow.immich_asset_id).is_not(None),
+        )
+        async with self._database.reading() as session:
+            others = [before for sha1, before in await session.exec(query) if before and before != by_sha1[sha1]]
+        return frozenset([asset_id for asset_id in others if await self._is_there(asset_id)])
+
+    async def _is_there(self, asset_id: str) -> bool:
+        try:
+            return not (await self._api.asset(asset_id)).is_trashed
+        except ImmichGoneError:
+            return False
+
+    async def judged(
+        self, session: AsyncSession, asset: Asset, traits: Traits, rules: Rules, kept: frozenset[str] = frozenset()
+    ) -> Outcome:
         """What becomes of an asset by all that is known without its file; `seen` where it is to be fetched.
 
-        A photo that is here already, from a hot folder, belongs to the asset from then on, whatever rules say.
+        A photo that is here already, from a hot folder, belongs to the asset from then on, whatever rules say; one
+        whose original is among `kept` (see `originals_kept`) stays with that.
         """
         if reason := never_taken(asset):
             return Outcome(IntakeState.SKIPPED, reason)
@@ -289,8 +322,9 @@ class Noticing:
             if verdict.take is False:
                 return Outcome(IntakeState.SKIPPED, verdict.reason)
             return Outcome(IntakeState.SEEN, verdict=verdict)
-        if photo.immich_asset_id != asset.id:
-            # Immich holds no two assets of a user with the same bytes: an asset known before is gone.
+        if photo.immich_asset_id != asset.id and photo.immich_asset_id not in kept:
+            # Outside of external libraries Immich holds no two assets of a user with the same bytes: one known
+            # before is gone.
             photo.immich_asset_id = asset.id or None
             photo.original_publish, photo.original_publish_error = Publish.ORIGINAL_UPLOADED, None
         photo.connection_id = photo.connection_id or self._connection.id

@@ -32,6 +32,8 @@ Absorb = Callable[[str, str, str], Awaitable[bool]]
 #: How long a JPEG waits for its RAW file to be fetched, and a pair for Immich to read both.
 PATIENCE = timedelta(minutes=2)
 
+#: States of a RAW file that is a photo, or may become one.
+_HOPEFUL = (IntakeState.FETCHED, IntakeState.SEEN)
 _PICTURES = ("jpg", "jpeg", "jpe", "heic", "heif", "hif")
 
 
@@ -41,6 +43,8 @@ class Found:
 
     #: Name of the RAW file; None: not known yet.
     raw_name: str | None
+    #: Its row.
+    raw_row: int | None = None
 
 
 #: Cannot be told yet: Immich is still reading one of the two, or the RAW file is still to be fetched.
@@ -75,7 +79,7 @@ class Pairs:
         """
         if not self._connection.pairs or not _is_picture(row.file_name):
             return None
-        for raw in await self._named(row.file_name, _raw_endings(), (IntakeState.FETCHED, IntakeState.SEEN)):
+        for raw in await self._named(row.file_name, _raw_endings(), _HOPEFUL):
             same = await self._same_shot(asset, raw.asset_id)
             waited = datetime.now(UTC) - row.seen_at
             if same is False or (same is None and waited > PATIENCE):
@@ -84,7 +88,7 @@ class Pairs:
                 return LATER
             if raw.sha256 is not None:
                 await self._remember(raw, row, asset)
-            return Found(raw.file_name)
+            return Found(raw.file_name, raw.id)
         return None
 
     async def is_absorbed(self, photo: PhotoRow, asset: Asset) -> bool:
@@ -95,6 +99,25 @@ class Pairs:
             if raw.sha256 and raw.sha256 != photo.sha256 and await self._same_shot(asset, raw.asset_id):
                 return await self._absorb(photo.owner_id, raw.sha256, photo.sha256)
         return False
+
+    async def was_settled(self, session: AsyncSession, row: AssetRow, *, raw_row: int | None) -> None:
+        """Look again at JPEGs whose RAW file does not become a photo; inside of what settles the one or the other.
+
+        `raw_row` is the row of the RAW file because of which this one is left alone.
+        """
+        if raw_row is not None:
+            raw = await session.get(AssetRow, raw_row)
+            if raw is None or raw.state not in _HOPEFUL:
+                _look_again(session, row)
+        elif row.state not in _HOPEFUL and has_raw_name(row.file_name):
+            query = select(AssetRow).where(
+                AssetRow.connection_id == self._connection.row_id,
+                col(AssetRow.file_name).in_(_names(row.file_name, _PICTURES)),
+                AssetRow.state == IntakeState.SKIPPED,
+                AssetRow.reason == words_of(Kind.JPEG, row.file_name),
+            )
+            for picture in await session.exec(query):
+                _look_again(session, picture)
 
     async def raw_taken(self, row: AssetRow) -> None:
         """A RAW file became a photo: its JPEGs that are known already become its companions, now or in `settle`."""
@@ -159,8 +182,7 @@ class Pairs:
 
     async def _named(self, file_name: str, endings: Iterable[str], states: Sequence[IntakeState]) -> list[AssetRow]:
         """Assets of the same base name with one of these endings, in small or capital letters."""
-        stem = PurePath(file_name).stem
-        names = [f"{stem}.{ending}" for one in endings for ending in (one, one.upper(), one.capitalize())]
+        names = _names(file_name, endings)
         async with self._database.reading() as session:
             query = (
                 select(AssetRow)
@@ -198,6 +220,17 @@ class Pairs:
 async def _is_known(session: AsyncSession, photo: PhotoRow, asset_id: str) -> bool:
     rows = await companions.of_photos(session, photo.owner_id, [photo.sha256])
     return any(row.immich_asset_id == asset_id for row in rows)
+
+
+def _names(file_name: str, endings: Iterable[str]) -> list[str]:
+    stem = PurePath(file_name).stem
+    return [f"{stem}.{ending}" for one in endings for ending in (one, one.upper(), one.capitalize())]
+
+
+def _look_again(session: AsyncSession, row: AssetRow) -> None:
+    row.state, row.reason = IntakeState.SEEN, None
+    row.attempts, row.due_at = 0, None
+    session.add(row)
 
 
 def _is_picture(file_name: str) -> bool:

@@ -7,7 +7,7 @@ the trash (`retire.may_retire`), and nothing is deleted for good.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PurePath
@@ -298,16 +298,17 @@ class Publisher:
         await self._make_sure_of_the_user()
         await self._api.put_metadata(asset_id, marks.KEY, fields)
 
-    async def mark_version(self, asset_id: str, fields: dict[str, Any]) -> bool:
+    async def mark_version(self, asset_id: str, fields: dict[str, Any], same: Collection[int] = ()) -> bool:
         """Bring the mark of a version up to date; one that another installation left there is not touched.
 
-        Returns whether the asset carries `fields` now.
+        `same` are the numbers of other versions with the same bytes, whose mark it may carry. Returns whether the
+        asset carries `fields` now.
         """
         await self._make_sure_of_the_user()
         found = await self._api.metadata(asset_id, marks.KEY)
         if found == fields:
             return True
-        if found is not None and not marks.is_ours(found, fields):
+        if found is not None and not marks.is_ours(found, fields, same):
             return False
         await self._api.put_metadata(asset_id, marks.KEY, fields)
         return True

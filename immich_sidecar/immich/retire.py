@@ -23,6 +23,8 @@ from immich_sidecar.library.tables import PhotoRow, VersionRow
 FOUND_THERE = "found_there"
 #: In `VersionRow.written`: the number of the version that was the photo's when this one was retired.
 RETIRED_BY = "retired_by"
+#: In `VersionRow.written`: the number of the later version with the same bytes that owns its asset now.
+HANDED_ON = "handed_on"
 #: In `VersionRow.written`: why it was kept although a newer version took its place.
 KEPT_BECAUSE = "kept_because"
 

@@ -137,14 +137,18 @@ class Stacker:
         """The stack that holds both, made or joined where that is still to be done."""
         original = await self._api.asset(original_id)
         stack = await self._stack_of(original)
-        if stack is not None and version_id in stack.members:
+        is_member = stack is not None and version_id in stack.members
+        if (is_member or stacked_before) and want_primary is WantPrimary.OURS and await self._is_trashed(version_id):
+            # On top it would hide the whole stack, and without a word its owner would wait for it.
+            raise _trashed(version_id)
+        if stack is not None and is_member:
             return stack
         if stacked_before:
             # They were together and are not any more: that was their owner. What is on top stays as it is,
             # unless a version in the trash hides the whole stack.
             return stack if stack is not None and want_primary is WantPrimary.RESTORE else None
         if original.is_trashed:
-            raise ImmichGoneError(f"Could not stack asset {original_id}: it is in Immich's trash; restore it there")
+            raise _trashed(original_id)
         try:
             version = await self._api.asset(version_id)
         except ImmichGoneError:
@@ -154,7 +158,7 @@ class Stacker:
         if version.is_trashed:
             if want_primary is WantPrimary.RESTORE:
                 return stack
-            raise ImmichGoneError(f"Could not stack asset {version_id}: it is in Immich's trash; restore it there")
+            raise _trashed(version_id)
         if await self._stack_of(version) is not None:
             # Its owner put it elsewhere; joining would merge the two stacks.
             return None
@@ -214,6 +218,12 @@ class Stacker:
         except ImmichGoneError:
             return False
 
+    async def _is_trashed(self, asset_id: str) -> bool:
+        try:
+            return bool((await self._api.asset(asset_id)).is_trashed)
+        except ImmichGoneError:
+            return False
+
     async def _stack_of(self, asset: Asset) -> _Found | None:
         """The stack that an asset is in.
 
@@ -252,6 +262,10 @@ class Stacker:
 
 class _ChangedError(ImmichRefusedError):
     """Somebody else changed the stack between reading and acting."""
+
+
+def _trashed(asset_id: str) -> ImmichGoneError:
+    return ImmichGoneError(f"Could not stack asset {asset_id}: it is in Immich's trash; restore it there")
 
 
 def _read(stack: Stack, *more: str) -> _Found:

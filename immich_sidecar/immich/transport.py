@@ -17,6 +17,7 @@ from immich_py_client import AuthenticatedClient, Client
 
 from immich_sidecar import __version__
 from immich_sidecar.errors import (
+    ImmichAwayError,
     ImmichCredentialsError,
     ImmichError,
     ImmichRefusedError,
@@ -101,6 +102,11 @@ class Transport:
         client.get_async_httpx_client().cookies = jar
         return client
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connections were closed: every call is `ImmichAwayError` then."""
+        return self._client.get_async_httpx_client().is_closed
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.get_async_httpx_client().aclose()
@@ -149,8 +155,17 @@ class Transport:
                     if refusal := error_of(response, tried, self.credential):
                         raise refusal
                 yield response
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _transport_error(error, tried, transferring=answered) from error
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not self.is_closed:
+                raise
+            raise self._error(error, tried, transferring=answered) from error
+
+    def _error(self, error: Exception, tried: str, *, transferring: bool) -> ImmichError:
+        """The error that something on the way means; on a client that is closed, httpx raises RuntimeError."""
+        if self.is_closed:
+            # The owner connected anew, or disconnected, while this was on its way: nothing is wrong with it.
+            return ImmichAwayError(f"Could not {tried}: the connection to Immich was ended; it is tried again")
+        return _transport_error(error, tried, transferring=transferring)
 
     async def _send(
         self, request: dict[str, Any], tried: str, *, repeatable: bool, transferring: bool = False
@@ -164,10 +179,12 @@ class Transport:
                 if not repeatable:
                     raise
                 response = await client.request(**request)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _transport_error(error, tried, transferring=transferring) from error
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not self.is_closed:
+                raise
+            raise self._error(error, tried, transferring=transferring) from error
         self._note_clock(response)
-        if refusal := error_of(response, tried, self.credential):
+        if refusal := error_of(response, tried, self.credential, transferring=transferring):
             raise refusal
         return response
 

@@ -35,11 +35,12 @@ class Pairing:
             raw, photo = await photos.get(session, owner, sha256), await photos.find(session, owner, picture)
             if photo is None or photo.is_raw or photo.sha256 == raw.sha256:
                 return False
+            if await decided_by_hand(session, photo) is not None:
+                # Also where it was a companion already: as one that is developed anyway.
+                return False
             known = await companions.of_photos(session, owner, [sha256])
             if any(row.sha256 == picture for row in known):
                 return True
-            if await decided_by_hand(session, photo) is not None:
-                return False
             await self._leave_alone(session, raw, photo)
             session.add(_companion(raw, photo))
             if photo.source is not Source.IMMICH:

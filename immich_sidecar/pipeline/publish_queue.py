@@ -24,6 +24,7 @@ from immich_sidecar.errors import (
     ImmichCredentialsError,
     ImmichError,
     ImmichServerError,
+    ImmichTransferError,
     ImmichVersionError,
     SidecarError,
     StorageError,
@@ -238,6 +239,8 @@ class PublishQueue:
             await self._record(lambda: self._later(item, seconds))
         except (ImmichAwayError, ImmichCredentialsError, ImmichVersionError) as error:
             self._away(item.connection_id, error)
+        except ImmichTransferError as error:
+            await self._not_through(target, item, error)
         except (ImmichServerError, StorageError, OSError) as error:
             _log.warning("photo %s: publishing: %s; tried again later", item.sha256, error)
             text = str(error) or type(error).__name__
@@ -253,6 +256,17 @@ class PublishQueue:
             _log.exception("photo %s: publishing failed", item.sha256)
             text = f"{type(error).__name__}: {error}"
             await self._record(lambda: self._block(item, text))
+
+    async def _not_through(self, target: Target, item: _Item, error: ImmichTransferError) -> None:
+        """Count an attempt at a file that did not get through, unless Immich is away altogether."""
+        try:
+            await target.ping()
+        except ImmichError as away:
+            self._away(item.connection_id, away)
+            return
+        _log.warning("photo %s: publishing: %s; tried again later", item.sha256, error)
+        text = str(error)
+        await self._record(lambda: self._attempted(item, text))
 
     async def _original_done(self, item: _Item, *, again: bool) -> None:
         async with self._database.transaction() as session:

@@ -1,7 +1,7 @@
 """What publishing reads of a photo and one of its versions before it does anything."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -106,6 +106,18 @@ class Scene:
         return next((row for row in self.others if row.n == self.photo.version), None)
 
 
+def same_as(version: VersionRow, rows: Iterable[VersionRow]) -> list[VersionRow]:
+    """Those of the photo's versions that are other ones with the same bytes."""
+    return [row for row in rows if row.n != version.n and row.sha1.lower() == version.sha1.lower()]
+
+
+def _shown_by(rows: Sequence[VersionRow], n: int | None) -> VersionRow | None:
+    """The version whose asset shows version `n`: itself, or one with the same bytes; None where Immich has none."""
+    asked = next((row for row in rows if row.n == n), None)
+    shown = () if asked is None else (asked, *same_as(asked, rows))
+    return next((row for row in shown if row.immich_asset_id is not None), None)
+
+
 def carried(version: VersionRow) -> Mapping[str, str]:
     """What was carried over to a version, by number of the one it came from."""
     found = version.written.get(CARRIED)
@@ -126,13 +138,17 @@ async def read_scene(session: AsyncSession, target: Target, owner: str, sha256: 
     may_be_native = target.choices.native_edits or photo.native_edits is not None
     edits = await _native_edits(session, photo, current) if may_be_native else None
     native = edits is not None and current is not None and _goes_natively(target, current)
+    stands = _shown_by(rows, await decisions.standing(session, photo))
+    own = version.immich_asset_id is not None
+    handed_on = not own and n != photo.version and any(row.immich_asset_id for row in same_as(version, rows))
     want = wanted(
         as_mode(photo.mode, target.mode) if photo.connection_id is not None else None,
         photo.review,
         current=n == photo.version,
         first=n == 1,
         kept=n != photo.version or analysing_again.is_kept(photo),
-        uploaded=uploaded is not None or version.immich_asset_id is not None,
+        uploaded=own or (uploaded is not None and not handed_on),
+        standing=stands is not None and stands.n == n,
         replaced=current is not None and _is_replaced(version, current, native=native),
         trashes=taken_back or (target.choices.retire and target.publisher.may("asset.delete")),
         retired_now=version.written.get(RETIRED_BY) == photo.version,
@@ -142,8 +158,9 @@ async def read_scene(session: AsyncSession, target: Target, owner: str, sha256: 
     )
     recipe = await session.get(RecipeRow, version.recipe_id)
     others = tuple(row for row in rows if row.n != n)
-    gives_way = n == photo.version and want.primary is Primary.RESTORE
-    stands = await decisions.standing(session, photo) if gives_way else None
+    if n == photo.version and stands is not None and stands.n == n:
+        # It has the bytes of the version that its owner approved before, and its asset.
+        want = replace(want, primary=Primary.OURS)
     return Scene(
         target,
         photo,
@@ -153,7 +170,7 @@ async def read_scene(session: AsyncSession, target: Target, owner: str, sha256: 
         others,
         uploaded,
         taken_back,
-        standing=next((row for row in others if row.n == stands and row.immich_asset_id is not None), None),
+        standing=stands if want.primary is Primary.RESTORE else None,
         native_edits=edits if n == photo.version else None,
     )
 

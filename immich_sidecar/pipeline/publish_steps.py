@@ -19,7 +19,7 @@ from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
 from immich_sidecar.library.tables import AlbumEntryRow, PhotoRow, Publish, Review, VersionRow, now
 from immich_sidecar.pipeline.notices import notice
-from immich_sidecar.pipeline.publish_scene import CARRIED, Scene, carried, may_be_retired
+from immich_sidecar.pipeline.publish_scene import CARRIED, Scene, carried, may_be_retired, same_as
 
 #: Seconds until an asset is looked at again that Immich has not read yet.
 EXTRACTION_WAIT = 1.0
@@ -85,7 +85,8 @@ async def mark(bench: Bench, scene: Scene) -> None:
     """Write our marks for the present review."""
     photo, version, publisher = scene.photo, scene.version, scene.target.publisher
     if not version.written.get(FOUND_THERE):
-        await publisher.mark_version(version.immich_asset_id or "", mark_of(scene, bench.installation))
+        same = [row.n for row in same_as(version, scene.others)]
+        await publisher.mark_version(version.immich_asset_id or "", mark_of(scene, bench.installation), same)
     if scene.wanted.mark_original:
         fields = marks.mark_of_original(
             recipe_id=version.recipe_id,

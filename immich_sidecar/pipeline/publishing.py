@@ -36,6 +36,7 @@ from immich_sidecar.library.tables import (
     WorkState,
     now,
 )
+from immich_sidecar.pipeline import publish_same
 from immich_sidecar.pipeline.notices import notice
 from immich_sidecar.pipeline.publish_annotations import annotation_of
 from immich_sidecar.pipeline.publish_natively import make_natively
@@ -187,14 +188,7 @@ class Publishing:
     async def _upload(self, target: Target, scene: Scene) -> None:
         photo, version = scene.photo, scene.version
         if scene.uploaded is not None:
-            # Sent before, perhaps deleted there since: never again.
-            known = version.immich_asset_id or scene.uploaded.immich_processed_id
-
-            def again(row: VersionRow) -> None:
-                row.immich_asset_id = known
-                row.publish = Publish.UPLOADED
-
-            await self._write(scene, again, always=again)
+            await self._write_sent_before(scene, version.immich_asset_id or scene.uploaded.immich_processed_id)
             return
         if not await self._may_upload(target, scene):
             return
@@ -213,11 +207,25 @@ class Publishing:
                 on_bytes=on_bytes,
             )
 
-        await self._record_upload(scene, result)
-        if result.is_trashed:
+        row = await self._record_upload(scene, result)
+        if result.is_trashed and row.immich_asset_id and row.retired not in (Fate.TRASHING, Fate.TRASHED):
             raise TrashedError(
                 f"{photo.file_name}: Immich has version {version.n} in its trash; restore it there and retry"
             )
+
+    async def _write_sent_before(self, scene: Scene, asset_id: str | None) -> None:
+        """Record the asset of a version that was sent before, perhaps deleted there since: it is never sent again."""
+        async with self._database.transaction() as session:
+            photo = await photos.get(session, scene.photo.owner_id, scene.photo.sha256)
+            row = await processed.get(session, photo.owner_id, photo.sha256, scene.version.n)
+            other = await publish_same.owner_of(session, row, asset_id)
+            if other is None:
+                row.immich_asset_id, row.publish = asset_id, Publish.UPLOADED
+            elif row.n == photo.version:
+                await publish_same.take_over(session, row, other)
+            row.attempts, row.last_error = 0, None
+            session.add(row)
+            await self._tell(session, photo, row)
 
     async def _is_about_to_be_sent(self, scene: Scene) -> bool:
         """Write down that a version may be in Immich from now on; False where a command came between."""
@@ -237,20 +245,30 @@ class Publishing:
         if result is None:
             await bench.remember(scene.version, _not_sent)
             return False
-        await self._record_upload(scene, result)
-        return True
+        return (await self._record_upload(scene, result)).immich_asset_id is not None
 
-    async def _record_upload(self, scene: Scene, result: UploadResult) -> None:
-        """Whatever was decided meanwhile: Immich has it, and that must not be forgotten."""
+    async def _record_upload(self, scene: Scene, result: UploadResult) -> VersionRow:
+        """Whatever was decided meanwhile: Immich has it, and that must not be forgotten. Gives the version's row.
+
+        An asset that an earlier version of the same bytes owns passes to the current version, and to no other.
+        """
         photo, n = scene.photo, scene.version.n
         async with self._database.transaction() as session:
             row = await processed.get(session, photo.owner_id, photo.sha256, n)
+            photo = await photos.get(session, photo.owner_id, photo.sha256)
             _not_sent(row)
-            row.immich_asset_id = result.asset_id
-            row.publish = Publish.UPLOADED
-            row.written = {**row.written, **result.written}
-            if not result.is_ours:
-                row.written = {**row.written, FOUND_THERE: True}
+            other = await publish_same.owner_of(session, row, result.asset_id)
+            if other is not None and n != photo.version:
+                session.add(row)
+                return row
+            if other is not None:
+                await publish_same.take_over(session, row, other)
+            else:
+                row.immich_asset_id = result.asset_id
+                row.publish = Publish.UPLOADED
+                row.written = {**row.written, **result.written}
+                if not result.is_ours:
+                    row.written = {**row.written, FOUND_THERE: True}
             row.attempts, row.last_error = 0, None
             session.add(row)
             if await upload_row(session, photo, n) is None:
@@ -264,6 +282,7 @@ class Publishing:
                     )
                 )
             await self._tell(session, photo, row)
+        return row
 
     async def _may_upload(self, target: Target, scene: Scene) -> bool:
         """Look at the original once more before a version of it is sent; False: the photo is left alone.

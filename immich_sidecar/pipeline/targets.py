@@ -1,6 +1,6 @@
 """Immich as publishing sees it: one target per connection."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -78,7 +78,7 @@ class Publisher(Protocol):
 
     async def mark(self, asset_id: str, fields: dict[str, Any]) -> None: ...
 
-    async def mark_version(self, asset_id: str, fields: dict[str, Any]) -> bool: ...
+    async def mark_version(self, asset_id: str, fields: dict[str, Any], same: Collection[int] = ()) -> bool: ...
 
     async def carry_over(self, old_id: str, new_id: str, *, written: Mapping[str, Any]) -> Carried: ...
 

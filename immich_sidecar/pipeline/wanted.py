@@ -68,6 +68,7 @@ def wanted(
     first: bool,
     kept: bool,
     uploaded: bool,
+    standing: bool = False,
     replaced: bool = False,
     trashes: bool = False,
     retired_now: bool = True,
@@ -91,6 +92,8 @@ def wanted(
         Whether its file is finished and in place.
     uploaded
         Whether Immich has ever taken it: it is in the `uploads` table.
+    standing
+        Whether its owner had approved it before the changes that wait now: until that is decided, it is on top.
     replaced
         Whether the current version is in its place in Immich, with all that the owner had given this one.
     trashes
@@ -115,8 +118,8 @@ def wanted(
     rejected = review is Review.REJECTED
     decided = rejected or review is Review.APPROVED
     if not current:
-        # What is there stays in the stack and is marked superseded; nothing new is added to it. Where the current
-        # version was rejected, an earlier one must not stay on top either.
+        # What is there stays in the stack and is marked superseded; nothing new is added to it. An earlier one must
+        # not stay on top either, unless its owner approved it and has not decided about the change since.
         if not uploaded:
             # A photo that was left alone, and is again.
             undone = edited and review is Review.NONE
@@ -124,7 +127,7 @@ def wanted(
         return Wanted(
             upload=True,
             stack=True,
-            primary=Primary.RESTORE if rejected or (native and review is Review.APPROVED) else Primary.KEEP,
+            primary=Primary.KEEP if standing or (review is Review.APPROVED and not native) else Primary.RESTORE,
             mark=True,
             retire=(review is Review.APPROVED and replaced) or (rejected and trashes),
             bring_back=not decided and retired_now,

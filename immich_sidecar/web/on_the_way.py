@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from immich_sidecar.immich.retire import KEPT_BECAUSE, Fate
+from immich_sidecar.immich.retire import HANDED_ON, KEPT_BECAUSE, Fate
 from immich_sidecar.library.tables import ConnectionRow, PhotoRow, Publish, Review, VersionRow, WorkState
 from immich_sidecar.pipeline.publish_queue import PublishQueue
 from immich_sidecar.pipeline.uploads import Upload
@@ -105,6 +105,8 @@ def publish_words(
             if not current:
                 return "Superseded: it was an edit of the original in Immich."
             return "In Immich, as an edit of the original that Undo takes away again; the file itself stays as it is."
+        if row.immich_asset_id is None and HANDED_ON in row.written and not current:
+            return "Superseded: a later version is the same picture, and has its place in Immich."
         if row.retired is not None and (retired := _retired(photo, row, current=current)):
             return retired
     said = words.publish(

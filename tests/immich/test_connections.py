@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from immich_sidecar.errors import SettingsError
+from immich_sidecar.errors import ImmichAwayError, SettingsError
 from immich_sidecar.immich.compatibility import NEEDED_PERMISSIONS
 from immich_sidecar.immich.connections import Connection, ConnectionState
 from immich_sidecar.immich.publish import Publisher
@@ -243,3 +243,16 @@ async def test_an_immich_that_is_away_takes_no_permission_away(
     assert Publisher(again, library.database).may("album.read"), "nor a restart"
     await connection.close()
     await again.close()
+
+
+async def test_a_connection_that_was_closed_says_nothing_of_the_next_one(
+    immich: ImmichServer, key: str, library: Library
+) -> None:
+    old = connect(immich, key)
+    await old.refresh(library.database)
+    await old.close()
+    await old.note(ImmichAwayError("closed"), library.database)
+    assert (await old.refresh(library.database)).state is ConnectionState.AWAY
+    assert not old.may_publish
+    row = await library.connection_row()
+    assert (row.state, row.last_error) == ("ok", None)

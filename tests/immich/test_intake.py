@@ -690,3 +690,29 @@ async def test_cancelled_in_the_middle_of_a_download(
     assert (await library.asset("photo.jpg")).state is IntakeState.SEEN
     await taker.tick()
     assert len(await library.photos()) == 1
+
+
+@pytest.mark.parametrize("mark", [{"is_original": True}, {}])
+async def test_what_was_processed_earlier_is_taken_where_its_owner_asks_for_it(
+    immich: ImmichServer, ada: User, library: Library, taker: ImmichIntake, *, mark: dict[str, Any]
+) -> None:
+    asset = immich.add_asset(ada, picture(), "marked.jpg", metadata={marks.KEY: (mark, datetime.now(UTC))})
+    await taker.tick()
+    assert (await library.asset("marked.jpg")).reason == Skip.PROCESSED_EARLIER
+    await taker.ask_for(asset.id)
+    await taker.tick()
+    row = await library.asset("marked.jpg")
+    assert (row.state, row.reason) == (IntakeState.FETCHED, None)
+    assert [photo.file_name for photo in await library.photos()] == ["marked.jpg"]
+
+
+async def test_a_version_of_ours_is_not_taken_although_its_owner_asks_for_it(
+    immich: ImmichServer, ada: User, library: Library, taker: ImmichIntake
+) -> None:
+    asset = immich.add_asset(
+        ada, picture(), "marked.jpg", metadata={marks.KEY: ({"is_processed": True}, datetime.now(UTC))}
+    )
+    await taker.ask_for(asset.id)
+    await taker.tick()
+    assert (await library.asset("marked.jpg")).reason == Skip.OURS
+    assert not downloads(immich)

@@ -20,6 +20,7 @@ from immich_sidecar.errors import (
     ImmichQuotaError,
     ImmichRefusedError,
     ImmichServerError,
+    ImmichTransferError,
     IntegrityError,
 )
 from immich_sidecar.immich import marks
@@ -269,9 +270,10 @@ async def test_a_file_that_looks_like_the_border_of_a_form(
         (404, "404 page not found", ImmichAwayError),
         (429, {"message": "slow down"}, ImmichAwayError),
         (500, {"message": "Internal server error"}, ImmichServerError),
-        (502, "<html>Bad Gateway</html>", ImmichAwayError),
-        (503, None, ImmichAwayError),
-        (504, "<html>Gateway Time-out</html>", ImmichAwayError),
+        (408, None, ImmichTransferError),
+        (502, "<html>Bad Gateway</html>", ImmichTransferError),
+        (503, None, ImmichTransferError),
+        (504, "<html>Gateway Time-out</html>", ImmichTransferError),
         (521, "<html>Web server is down</html>", ImmichAwayError),
         (418, {"message": "I'm a teapot"}, ImmichRefusedError),
         (200, "<html>Please log in</html>", ImmichRefusedError),

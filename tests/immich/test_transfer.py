@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from immich_sidecar.errors import IntegrityError
+from immich_sidecar.errors import ImmichAwayError, IntegrityError
 from immich_sidecar.immich.api import Api
 from tests.immich.stage import picture
 from tests.immich_server import ImmichServer, User
@@ -200,3 +200,28 @@ async def test_memory_stays_flat_while_300_mb_pass(way: str, tmp_path: Path) -> 
     grown = int(out)
     print(f"{way}: {grown / 1e6:.1f} MB more for 300 MB")
     assert grown < 16 * MIB
+
+
+async def test_a_client_that_is_closed_is_away(immich: ImmichServer, ada: User, key: str, file: Path) -> None:
+    """Its owner connects anew while something is on its way."""
+    asset = immich.add_asset(ada, content=CONTENT)
+    api = Api(immich.url, key)
+    await api.asset(asset.id)
+    await api.close()
+    with pytest.raises(ImmichAwayError, match="was ended"):
+        await api.asset(asset.id)
+    with pytest.raises(ImmichAwayError, match="was ended"):
+        await api.upload(file, **sent_as(file))
+    with pytest.raises(ImmichAwayError, match="was ended"):
+        await api.download(asset.id, file.with_name("there.jpg"), name="there.jpg")
+
+
+async def test_a_call_whose_client_is_closed_meanwhile_is_away(immich: ImmichServer, ada: User, key: str) -> None:
+    asset = immich.add_asset(ada, content=CONTENT)
+    immich.slow_down("/api/assets/", 0.5)
+    api = Api(immich.url, key)
+    call = asyncio.create_task(api.asset(asset.id))
+    await asyncio.sleep(0.2)
+    await api.close()
+    with pytest.raises(ImmichAwayError, match="was ended"):
+        await call

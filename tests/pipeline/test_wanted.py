@@ -52,10 +52,14 @@ def test_the_current_version(mode: Mode, review: Review, first: bool, uploaded: 
 @pytest.mark.parametrize("review", Review)
 @pytest.mark.parametrize("first", [True, False])
 def test_superseded_versions_stay_where_they_are(mode: Mode, review: Review, first: bool) -> None:
-    # Where the current version was rejected, an earlier one does not stay on top either.
-    expected = replace(SUPERSEDED, primary=Primary.RESTORE) if review is Review.REJECTED else SUPERSEDED
+    # Where nothing is approved, an earlier one does not stay on top either.
+    expected = SUPERSEDED if review is Review.APPROVED else replace(SUPERSEDED, primary=Primary.RESTORE)
     expected = replace(expected, bring_back=review in (Review.NONE, Review.PENDING))
     assert wanted(mode, review, current=False, first=first, kept=True, uploaded=True) == expected
+    if review is Review.PENDING:
+        # But one that was approved, while its owner has not decided about a change of it.
+        expected = replace(expected, primary=Primary.KEEP)
+        assert wanted(mode, review, current=False, first=first, kept=True, uploaded=True, standing=True) == expected
     assert wanted(mode, review, current=False, first=first, kept=True, uploaded=False) == NOTHING
 
 
