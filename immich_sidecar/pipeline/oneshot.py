@@ -120,8 +120,15 @@ def _walk(folder: Path, output: Path) -> Iterable[Path]:
             path = here / name
             if is_ignored_file(name) or name.endswith(_RECIPE):
                 continue
-            if name not in ours or _sha256(path) not in ours[name]:
+            if name not in ours or not _has_one_of(path, ours[name]):
                 yield path
+
+
+def _has_one_of(path: Path, digests: set[str]) -> bool:
+    try:
+        return _sha256(path) in digests
+    except OSError:
+        return False
 
 
 def _pictures_of_ours(folder: Path, names: Iterable[str]) -> dict[str, set[str]]:
