@@ -27,6 +27,7 @@ from immich_sidecar.errors import (
     ImmichCredentialsError,
     ImmichGoneError,
     ImmichPermissionError,
+    ImmichTransferError,
     IntegrityError,
     PhotoError,
     SidecarError,
@@ -208,9 +209,12 @@ class Fetching:
             outcome = Outcome(IntakeState.FAILED, str(error))
         except PhotoError as error:
             outcome = Outcome(IntakeState.SKIPPED, str(error))
+        except ImmichTransferError as error:
+            # Where Immich is away altogether, that is no attempt at this file, and others need not be tried.
+            await self._api.ping()
+            outcome = _failed(row, error)
         except (SidecarError, OSError) as error:
-            last = row.attempts + 1 >= ATTEMPTS
-            outcome = Outcome(IntakeState.FAILED if last else IntakeState.SEEN, str(error), failed=True)
+            outcome = _failed(row, error)
         if outcome.state is IntakeState.FAILED:
             log.warning("asset %s (%s): %s", row.asset_id, row.file_name, outcome.reason)
         await self._settle(row, outcome)
@@ -415,6 +419,11 @@ def _consider(row: AssetRow, asset: Asset, traits: Traits, rules: Rules) -> Cons
         }
 
     return consider
+
+
+def _failed(row: AssetRow, error: Exception) -> Outcome:
+    last = row.attempts + 1 >= ATTEMPTS
+    return Outcome(IntakeState.FAILED if last else IntakeState.SEEN, str(error), failed=True)
 
 
 def _wait(attempts: int) -> timedelta:

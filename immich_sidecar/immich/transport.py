@@ -152,7 +152,7 @@ class Transport:
                 self._note_clock(response)
                 if not response.is_success:
                     await response.aread()
-                    if refusal := error_of(response, tried, self.credential):
+                    if refusal := error_of(response, tried, self.credential, transferring=True):
                         raise refusal
                 yield response
         except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:

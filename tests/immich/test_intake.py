@@ -716,3 +716,33 @@ async def test_a_version_of_ours_is_not_taken_although_its_owner_asks_for_it(
     await taker.tick()
     assert (await library.asset("marked.jpg")).reason == Skip.OURS
     assert not downloads(immich)
+
+
+@pytest.mark.parametrize("status", [408, 502, 503, 504])
+async def test_a_file_that_never_gets_through_keeps_no_other_waiting(
+    immich: ImmichServer, ada: User, library: Library, taker: ImmichIntake, status: int
+) -> None:
+    stuck = immich.add_asset(ada, picture(1), "stuck.jpg")
+    immich.add_asset(ada, picture(2), "other.jpg")
+    immich.answer_next(f"{stuck.id}/original$", status, "<html>too large</html>", times=fetching.ATTEMPTS)
+    await taker.tick(patience=0)
+    assert [photo.file_name for photo in await library.photos()] == ["other.jpg"]
+    assert (await library.asset("stuck.jpg")).attempts == 1
+    for _ in range(fetching.ATTEMPTS):
+        await due_at_once(library, "stuck.jpg")
+        await taker.tick(patience=0)
+    row = await library.asset("stuck.jpg")
+    assert row.state is IntakeState.FAILED
+    assert str(status) in (row.reason or "")
+
+
+async def test_where_immich_is_away_with_it_no_attempt_at_a_file_is_counted(
+    immich: ImmichServer, ada: User, library: Library, taker: ImmichIntake
+) -> None:
+    immich.add_asset(ada, picture(1), "photo.jpg")
+    immich.answer_next("/original$", 503, None, times=1)
+    immich.answer_next("/api/server/ping$", 503, None, times=1)
+    await taker.tick(patience=0)
+    assert (await library.asset("photo.jpg")).attempts == 0
+    await taker.tick(patience=0)
+    assert len(await library.photos()) == 1
