@@ -174,12 +174,12 @@ async def test_a_rating_cannot_be_taken_away_in_2_5(tmp_path: Path) -> None:
 
 async def test_a_poll_finds_the_archive_in_every_version(tmp_path: Path) -> None:
     """Immich 2 shows the timeline only unless it is asked for more."""
-    moment = datetime.now(UTC) + timedelta(seconds=1)
     for version in ("2.5.6", "2.7.5", "3.1.0"):
         async with ImmichServer(version=version) as server, open_library(tmp_path / version) as library:
             user = server.add_user("Ada")
             connection = connect(server, server.add_key(user))
             await connection.refresh(library.database, library.events)
+            moment = datetime.now(UTC) + timedelta(seconds=1)
             server.add_asset(user, picture(7), "shown.jpg", created_at=moment)
             server.add_asset(user, picture(8), "archived.jpg", created_at=moment, visibility="archive")
             await library.taker(connection).poll()

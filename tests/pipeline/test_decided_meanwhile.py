@@ -49,7 +49,7 @@ async def test_an_approval_does_not_wait_for_another_look(world: World) -> None:
     house = world.house
     sha = await waiting(world)
     # As long as many others are looked at before it.
-    house.executor.plan["analyse_file"] = [30.0]
+    looking = house.executor.hold("analyse_file")
     await house.commands.analyse("local", sha, 1)
     await house.commands.approve("local", sha, 1)
     await house.until(lambda: house.executor.called("analyse_file") >= 2)
@@ -60,13 +60,16 @@ async def test_an_approval_does_not_wait_for_another_look(world: World) -> None:
 
     await house.until(is_on_top)
     assert (await house.photo(sha)).state is WorkState.STORED
+    looking.set()
 
 
 @pytest.mark.parametrize("end", ["as before", "failed", "cancelled"])
 async def test_what_became_due_during_another_look_is_seen_to_afterwards(world: World, end: str) -> None:
     house = world.house
     sha = await waiting(world)
-    house.executor.plan["analyse_file"] = [UndecodableError("damaged since")] if end == "failed" else [0.5]
+    looking = house.executor.hold("analyse_file")
+    if end == "failed":
+        house.executor.plan["analyse_file"] = [UndecodableError("damaged since")]
     await house.commands.analyse("local", sha, 1)
     async with house.database.transaction() as session:
         (version,) = await session.exec(select(VersionRow))
@@ -75,6 +78,7 @@ async def test_what_became_due_during_another_look_is_seen_to_afterwards(world: 
     if end == "cancelled":
         await house.until(lambda: house.executor.called("analyse_file") == 2)
         await house.commands.cancel("local", sha, 1)
+    looking.set()
     await world.done()
     await settled(world)
     assert (await house.photo(sha)).state is WorkState.KEPT
@@ -138,9 +142,10 @@ async def test_what_was_taken_back_for_its_raw_file_is_looked_at_and_goes_out_of
     await world.done()
     await world.immich.settled()
     await settled(world)
-    house.executor.plan["analyse_file"] = [0.3]
+    looking = house.executor.hold("analyse_file")
     await house.commands.analyse("local", jpeg, 1)
     assert await Pairing(house.database, house.events).absorb("local", raw, jpeg)
+    looking.set()
     await world.done()
     await settled(world)
     photo = await house.photo(jpeg)

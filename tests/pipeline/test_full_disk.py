@@ -25,12 +25,13 @@ async def test_a_step_that_finds_no_room_is_not_repeated_at_once(
     house.executor.plan[task] = [DiskFullError("no space is left")] * 1000
     await house.commands.pause(None)
     sha = await house.drop(developed())
+    rendering = house.executor.hold("render_file")
     if state is WorkState.RENDERED:
         # There is room until it is being rendered.
-        house.executor.plan["render_file"] = [0.5]
         await house.commands.resume(None)
         await house.until(lambda: house.executor.called("render_file"))
     house.space.is_short = True
+    rendering.set()
     await house.commands.resume(None)
     await house.until(lambda: house.executor.called(task))
     before = house.executor.called(task)

@@ -56,9 +56,9 @@ async def test_what_was_taken_after_another_look_was_decided_by_hand(house: Hous
 @pytest.mark.parametrize("is_begun", [False, True])
 async def test_undo_takes_up_a_photo_that_was_taken_back_in_work(world: World, is_begun: bool) -> None:
     house = world.house
-    if is_begun:
-        house.executor.plan["render_file"] = [0.5]
-    else:
+    rendering = house.executor.hold("render_file")
+    if not is_begun:
+        rendering.set()
         await house.commands.pause(None)
     sha = await house.drop(developed())
     if is_begun:
@@ -66,6 +66,7 @@ async def test_undo_takes_up_a_photo_that_was_taken_back_in_work(world: World, i
     await take_back(world, sha)
     photo = await house.photo(sha)
     assert photo.state is WorkState.CANCELLED
+    rendering.set()
     await house.commands.resume(None)
     await house.settled()
     await house.commands.undo("local", sha, photo.version)
@@ -78,11 +79,12 @@ async def test_undo_takes_up_a_photo_that_was_taken_back_in_work(world: World, i
 async def test_undoing_an_approval_does_not_take_up_what_was_cancelled(house: House) -> None:
     sha = await house.drop(developed())
     await house.settled()
-    house.executor.plan["render_file"] = [20.0]
+    rendering = house.executor.hold("render_file")
     await house.commands.change("local", sha, 1, {"exposure": {"ev": 0.5}})
     await house.commands.approve("local", sha, 2)
     await house.until(lambda: house.executor.called("render_file") == 2)
     await house.commands.cancel("local", sha, 2)
     assert (await house.photo(sha)).state is WorkState.CANCELLED
     await house.commands.undo("local", sha, 2)
+    rendering.set()
     assert (await house.photo(sha)).state is WorkState.CANCELLED
