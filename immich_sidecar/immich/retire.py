@@ -32,7 +32,7 @@ KEPT_BECAUSE = "kept_because"
 class Fate(StrEnum):
     """What became of a version that was to be retired, as `VersionRow.retired` has it."""
 
-    #: About to be moved to the trash; the service may have ended in between.
+    #: About to be moved to the trash, or back from there; the service may have ended in between.
     TRASHING = "trashing"
     #: We moved it to Immich's trash.
     TRASHED = "trashed"

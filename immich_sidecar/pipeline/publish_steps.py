@@ -140,6 +140,13 @@ async def retire(bench: Bench, scene: Scene) -> None:
 
 async def bring_back(bench: Bench, scene: Scene) -> None:
     """Undo `retire`: a version that was trashed is restored, and then stacked again."""
+
+    def begin(row: VersionRow) -> None:
+        if row.retired == Fate.TRASHED:
+            row.retired = Fate.TRASHING.value
+
+    # Written first: where nobody hears that it was restored, and it is to go again by then, it is looked for.
+    await bench.remember(scene.version, begin)
     await scene.target.publisher.bring_back(scene.version)
 
     def change(row: VersionRow) -> None:

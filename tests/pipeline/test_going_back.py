@@ -366,6 +366,33 @@ async def test_what_its_owner_had_approved_stays_on_top_of_three(tagging: World)
 # ---- crashes
 
 
+async def test_what_was_restored_unheard_goes_again_where_it_is_to_go_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish_queue, "FIRST_PING", 0.02)
+    async with open_world(tmp_path, retire=True) as world:
+        sha = await approved(world)
+        await replace(world, sha)
+        assert trashed(world) == {"1_processed_v1.jpg"}
+        send, unheard = world.connection.api._send, []
+
+        async def interrupted(request: dict[str, Any], *more: Any, **named: Any) -> Any:
+            answer = await send(request, *more, **named)
+            if "/trash/restore" in request["url"] and not unheard:
+                unheard.append(request["url"])
+                await world.house.commands.approve("local", sha, 2)
+                raise ImmichAwayError("killed")
+            return answer
+
+        monkeypatch.setattr(world.connection.api, "_send", interrupted)
+        await undo(world, sha)
+        assert unheard
+        assert (await version(world, sha, 1)).retired == "trashed"
+        assert trashed(world) == {"1_processed_v1.jpg"}
+        original, _, second = await world.ids(sha)
+        assert [one for one in await world.stack(sha) if world.asset(one).deleted_at is None] == [second, original]
+
+
 @pytest.mark.parametrize("what", ["approve", "undo"])
 @pytest.mark.parametrize(
     "every",
