@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -26,7 +27,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def a_pair(immich: ImmichServer, user: User, raw: bytes) -> tuple[Asset, Asset]:
     """A JPEG and what should be its RAW file, read by Immich, in this order."""
     jpeg = immich.add_asset(user, shots.jpeg(7), "IMG_7.JPG")
-    return jpeg, immich.add_asset(user, raw, "IMG_7.DNG", exif=dict(jpeg.exif))
+    # Within a millisecond there would be no order.
+    later = jpeg.created_at + timedelta(milliseconds=10)
+    return jpeg, immich.add_asset(user, raw, "IMG_7.DNG", created_at=later, exif=dict(jpeg.exif))
 
 
 async def states(library: Library) -> dict[str, str]:

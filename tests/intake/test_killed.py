@@ -39,7 +39,7 @@ async def _run(data_dir: Path, folder: Path, *, photos: int, delay: float = 0.0)
     return told
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_killed_while_taking(tmp_path: Path) -> None:
     data_dir, folder = tmp_path / "data", tmp_path / "hot"
     for n in range(NUMBER):

@@ -28,7 +28,7 @@ class Poisoned:
         return await self._pool.run(function, *args, **more)
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 async def test_only_the_two_fail(tmp_path: Path) -> None:
     pool = PoolExecutor(2, warm_up=tasks.warm_up)
     await pool.start()

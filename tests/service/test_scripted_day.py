@@ -57,7 +57,7 @@ def see_to_the_books(day: Day) -> None:
     assert "Traceback" not in log, log
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(900)
 async def test_a_day(tmp_path: Path) -> None:
     async with a_day(tmp_path, int(os.environ.get("SIDECAR_TEST_DAY", "1")), old_assets=OLD_ASSETS) as day:
         check = await live_through(day, 1)
