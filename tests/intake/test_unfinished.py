@@ -87,12 +87,13 @@ async def test_a_file_that_was_cut_for_good_does_not_wait_for_ever(
     root.mkdir()
     content = make.write_jpeg(tmp_path / "whole.jpg", make.sample_photo("coffee")).read_bytes()
     cut = root / "cut.jpg"
+    began = time.monotonic()
     cut.write_bytes(content[: len(content) // 2])
     if is_old:
         os.utime(cut, (time.time() - 1000, time.time() - 1000))
-    began = time.monotonic()
     async with _following(library, (root, "local"), pace=replace(PACE, unfinished=500.0 if is_old else 2.0)):
         rows = await _until_decided(library, "cut.jpg", seconds=90)
     assert rows["cut.jpg"].state is IntakeState.FETCHED
     if not is_old:
-        assert time.monotonic() - began >= 2.0
+        # Times of files are a little coarse.
+        assert time.monotonic() - began >= 1.9
