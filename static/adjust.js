@@ -1,18 +1,12 @@
 // The sliders of the photo page, and the preview of what they and the crop frame ask for.
 
-import { toast } from "./toasts.js";
+import { reason, toast } from "./toasts.js";
 
 const PREVIEW_MS = 130;
 // Sliders that decide what is in the frame.
 const FRAMING = ["straighten", "upright_vertical", "upright_horizontal", "lens_distortion"];
 export const client = crypto.randomUUID?.() ?? String(Math.random());
 const by = (id) => document.getElementById(id);
-
-// What went wrong, for people: a service that is away shows as a failed fetch, or as an answer that is none of ours.
-export function reason(error) {
-  if (error instanceof TypeError || error instanceof SyntaxError) return "The service does not answer.";
-  return error.message;
-}
 
 let asked = 0;
 let previewUrl = null;

@@ -8,9 +8,8 @@ const by = (id) => document.getElementById(id);
 
 let cropping = false;
 let crop = null;
-// The shape as its button names it, and its width to height; no name, or 0: any.
+// The shape as its button names it; no name: any.
 let wanted = "";
-let aspect = 0;
 
 export const isCropping = () => cropping;
 
@@ -110,20 +109,24 @@ function place() {
   box.style.height = `${100 * crop.height}%`;
 }
 
-// Width to height of the wanted shape, in fractions of the picture; 0: any.
+// Width to height of the wanted shape; 0: any.
+function aspect() {
+  const image = by("after");
+  return wanted === "original" ? image.naturalWidth / image.naturalHeight : Number(wanted);
+}
+
+// The same in fractions of the picture; 0: any.
 function ratio() {
   const box = by("cropper").getBoundingClientRect();
-  return aspect / (box.width / box.height);
+  return aspect() / (box.width / box.height);
 }
 
 function shape(value) {
   wanted = value;
-  const image = by("after");
-  aspect = value === "original" ? image.naturalWidth / image.naturalHeight : Number(value);
   for (const button of by("aspects").querySelectorAll("[data-aspect]")) {
     button.setAttribute("aria-pressed", String(button.dataset.aspect === value));
   }
-  if (!aspect || by("cropper").hidden) return;
+  if (!aspect() || by("cropper").hidden) return;
   crop = shaped(crop, ratio());
   place();
 }
@@ -187,5 +190,4 @@ export function nudge(key, sizes) {
 export function leaveCrop() {
   cropping = false;
   wanted = "";
-  aspect = 0;
 }

@@ -1,7 +1,6 @@
 // What was found, over the picture: shown and hidden, and things outlined that are pointed at.
 
-import { reason } from "./adjust.js";
-import { toast } from "./toasts.js";
+import { reason, toast } from "./toasts.js";
 
 const by = (id) => document.getElementById(id);
 

@@ -1,11 +1,11 @@
 // The photo page: comparing, keys, what commands answer, and what changes elsewhere.
 
-import { client, dirty, fields, forget, reason, settle, tell, tried } from "./adjust.js";
+import { client, dirty, fields, forget, settle, tell, tried } from "./adjust.js";
 import { endCrop, frameMoved, isCropping, leaveCrop, nudge, startCrop } from "./cropping.js";
 import { bytes } from "./live.js";
 import { findsShown, showFinds } from "./found.js";
 import { showLook } from "./looks.js";
-import { address, ask, toast } from "./toasts.js";
+import { address, ask, reason, toast } from "./toasts.js";
 import { turn } from "./turning.js";
 
 const READY_MS = 400;

@@ -39,6 +39,11 @@ export function address(path, query = {}) {
   return `${base}${path}${text ? `?${text}` : ""}`;
 }
 
+// What went wrong, for people: a service that is away shows as a failed fetch, or as an answer that is none of ours.
+export function reason(error) {
+  return error instanceof TypeError || error instanceof SyntaxError ? AWAY : error.message;
+}
+
 export async function ask(method, path, body) {
   let response;
   try {

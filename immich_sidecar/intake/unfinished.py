@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from immich_sidecar.develop import jpeg, tiff
+from immich_sidecar.develop.iso_boxes import boxes
 
 #: Tags of where strips, tiles and JPEGs begin, and of how long they are.
 _PIECES = ((273, 279), (324, 325), (513, 514))
@@ -68,15 +69,5 @@ def _png_is_cut(data: Any) -> bool:
 
 
 def _boxes_are_cut(data: Any) -> bool:
-    at = 0
-    while at < len(data):
-        if at + 16 > len(data):
-            return bool(at + 8 > len(data))
-        size = struct.unpack_from(">I", data, at)[0]
-        if size == 1:
-            size = struct.unpack_from(">Q", data, at + 8)[0]
-        if size == 0:
-            # The last one goes to the end, wherever that is.
-            return False
-        at += max(size, 8)
-    return bool(at > len(data))
+    # None is given that reaches beyond the end.
+    return max((end for _, _, end in boxes(data)), default=0) < len(data)

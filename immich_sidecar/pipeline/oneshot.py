@@ -124,6 +124,11 @@ def _walk(folder: Path, output: Path) -> Iterable[Path]:
                 yield path
 
 
+def _digests(written: dict[str, Any]) -> set[str]:
+    """SHA-256 that the picture of a recipe file may have, by what that tells of it."""
+    return {str(written[key]) for key in ("sha256", "replaces") if written.get(key)}
+
+
 def _has_one_of(path: Path, digests: set[str]) -> bool:
     try:
         return _sha256(path) in digests
@@ -139,8 +144,7 @@ def _pictures_of_ours(folder: Path, names: Iterable[str]) -> dict[str, set[str]]
             with suppress(SidecarError):
                 written = read_recipe_file(folder / name).ai_metadata.get("output")
                 if isinstance(written, dict):
-                    digests = {str(written[key]) for key in ("sha256", "replaces") if written.get(key)}
-                    found.setdefault(str(written.get("file")), set()).update(digests)
+                    found.setdefault(str(written.get("file")), set()).update(_digests(written))
     return found
 
 
@@ -455,7 +459,7 @@ def _refuse_foreign(job: Job) -> str | None:
     if job.recipe.exists():
         try:
             written = read_recipe_file(job.recipe).ai_metadata.get("output", {})
-            known = {str(written[key]) for key in ("sha256", "replaces") if written.get(key)}
+            known = _digests(written)
         except (SidecarError, AttributeError) as error:
             raise StorageError(f"{job.recipe} exists and is no recipe of ours; choose another output folder") from error
     if not job.picture.exists():

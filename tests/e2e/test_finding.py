@@ -80,6 +80,8 @@ def test_photos_are_found_by_words_and_by_likeness(pages: Pages, page: Page) -> 
     # What says so comes first, then what looks like it.
     expect(found).to_have_count(3)
     expect(found.first).to_contain_text("by its words")
+    # What is typed before the scripts of the page are there waits for Enter.
+    page.wait_for_load_state("load")
     page.get_by_role("searchbox").fill("water")
     expect(found.first).to_contain_text("1.00")
     expect(found.first.get_by_role("link")).to_have_attribute("href", f"/photos/{pages.ids['sea.jpg']}")

@@ -1,7 +1,12 @@
 """Photos whose version in Immich is replaced, and what came of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
+from immich_sidecar.errors import ImmichAwayError
 from immich_sidecar.library.tables import VersionRow
 from tests.immich_server import Asset
 from tests.pipeline.house import developed
@@ -9,6 +14,38 @@ from tests.pipeline.world import World
 
 #: A change of the recipe.
 BRIGHTER = {"exposure": {"ev": 1.0}}
+#: Of the calls to Immich that are interrupted: each in its turn, and, where time is short, every sixth.
+EVERY = [pytest.param(1, marks=pytest.mark.crash), 6]
+
+
+class Interruption:
+    """Loses the answer to one call to Immich."""
+
+    def __init__(self, world: World) -> None:
+        self._api = world.connection.api
+        self._left = 0
+
+    @contextmanager
+    def at(self, nth: int) -> Iterator[None]:
+        """Lose the answer to the nth call from now on."""
+        self._left = nth
+        send = self._api._send
+
+        async def interrupted(*arguments: Any, **named: Any) -> Any:
+            answer = await send(*arguments, **named)
+            self._left -= 1
+            if self._left == 0:
+                raise ImmichAwayError("killed")
+            return answer
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(self._api, "_send", interrupted)
+            yield
+
+    @property
+    def never_came(self) -> bool:
+        """Whether there were fewer calls than that."""
+        return self._left > 0
 
 
 async def approved(world: World, seed: int = 1) -> str:

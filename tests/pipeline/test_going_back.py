@@ -12,7 +12,18 @@ from immich_sidecar.pipeline import publish_queue, publish_steps, retrying
 from immich_sidecar.settings import Mode
 from immich_sidecar.web.on_the_way import publish_words
 from tests.pipeline.house import developed, left_alone
-from tests.pipeline.replaced import BRIGHTER, approved, asset, replace, settled, trashed, undo, version
+from tests.pipeline.replaced import (
+    BRIGHTER,
+    EVERY,
+    Interruption,
+    approved,
+    asset,
+    replace,
+    settled,
+    trashed,
+    undo,
+    version,
+)
 from tests.pipeline.world import World, open_world
 
 
@@ -56,6 +67,17 @@ async def while_away(world: World, sha: str, *commands: Callable[[], Awaitable[o
     world.house.dispatcher.wake()
     await world.done()
     await settled(world)
+
+
+async def rejected_and_changed(world: World, sha: str) -> None:
+    """Reject the first version and change it at once."""
+    commands = world.house.commands
+    await while_away(
+        world,
+        sha,
+        lambda: commands.reject("local", sha, 1),
+        lambda: commands.change("local", sha, 1, BRIGHTER),
+    )
 
 
 # ---- the same bytes once more
@@ -301,13 +323,7 @@ async def test_a_rejected_version_leaves_the_top_although_the_photo_was_changed_
     world = tagging
     sha = await approved(world)
     original, first = await world.ids(sha)
-    commands = world.house.commands
-    await while_away(
-        world,
-        sha,
-        lambda: commands.reject("local", sha, 1),
-        lambda: commands.change("local", sha, 1, BRIGHTER),
-    )
+    await rejected_and_changed(world, sha)
     assert (await world.house.photo(sha)).review is Review.PENDING
     assert await world.stack(sha) == (original, first)
 
@@ -341,13 +357,7 @@ async def test_what_its_owner_put_on_top_stays_there(tagging: World) -> None:
     await settled(world)
     assert stack.primary_asset_id == (await asset(world, sha, 1)).id
     stack.primary_asset_id = theirs.id
-    commands = world.house.commands
-    await while_away(
-        world,
-        sha,
-        lambda: commands.reject("local", sha, 1),
-        lambda: commands.change("local", sha, 1, BRIGHTER),
-    )
+    await rejected_and_changed(world, sha)
     assert stack.primary_asset_id == theirs.id
 
 
@@ -394,14 +404,7 @@ async def test_what_was_restored_unheard_goes_again_where_it_is_to_go_by_then(
 
 
 @pytest.mark.parametrize("what", ["approve", "undo"])
-@pytest.mark.parametrize(
-    "every",
-    [
-        # Each call in its turn, and, where time is short, every sixth.
-        pytest.param(1, marks=pytest.mark.crash),
-        6,
-    ],
-)
+@pytest.mark.parametrize("every", EVERY)
 async def test_going_back_interrupted_after_any_call_and_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, every: int
 ) -> None:
@@ -409,33 +412,21 @@ async def test_going_back_interrupted_after_any_call_and_repeated(
     monkeypatch.setattr(publish_queue, "FIRST_PING", 0.02)
     monkeypatch.setattr(retrying, "FIRST_WAIT", 0.02)
     async with open_world(tmp_path, retire=True) as world:
-        send = world.connection.api._send
-        left = -1
-
-        async def interrupted(*arguments: Any, **named: Any) -> Any:
-            nonlocal left
-            answer = await send(*arguments, **named)
-            left -= 1
-            if left == 0:
-                raise ImmichAwayError("killed")
-            return answer
-
+        interruption = Interruption(world)
         nth = 2 if every > 1 else 1
         while True:
             sha = await approved(world, seed=100 + nth)
             await replace(world, sha)
             await reset(world, sha, approve=what == "undo")
             uploads, commands = len(world.immich.uploads), world.house.commands
-            left = nth
-            monkeypatch.setattr(world.connection.api, "_send", interrupted)
-            if what == "approve":
-                await commands.approve("local", sha, 3)
-            else:
-                # Back to the first version, whose asset the third one has.
-                for number in (3, 3, 2, 2):
-                    await commands.undo("local", sha, number)
-            await settled(world)
-            monkeypatch.setattr(world.connection.api, "_send", send)
+            with interruption.at(nth):
+                if what == "approve":
+                    await commands.approve("local", sha, 3)
+                else:
+                    # Back to the first version, whose asset the third one has.
+                    for number in (3, 3, 2, 2):
+                        await commands.undo("local", sha, number)
+                await settled(world)
             original, *versions = await world.ids(sha)
             owner = 3 if what == "approve" else 1
             top = versions[owner - 1]
@@ -444,7 +435,7 @@ async def test_going_back_interrupted_after_any_call_and_repeated(
             assert [number for number, one in enumerate(versions, 1) if one == top] == [owner]
             assert (await version(world, sha, 2)).retired == "trashed"
             assert len(world.immich.uploads) == uploads
-            if left > 0:
+            if interruption.never_came:
                 break
             nth += every
         assert nth > 5

@@ -2,18 +2,27 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from immich_sidecar.errors import ImmichAwayError
 from immich_sidecar.immich.api import AssetChanges
 from immich_sidecar.immich.compatibility import NEEDED_PERMISSIONS
 from immich_sidecar.immich.retire import Fate
 from immich_sidecar.library.tables import Publish, UploadRow, VersionRow
 from immich_sidecar.pipeline import publish_queue, publish_steps, retrying
 from tests.pipeline.house import developed
-from tests.pipeline.replaced import BRIGHTER, approved, asset, replace, settled, trashed, undo, version
+from tests.pipeline.replaced import (
+    BRIGHTER,
+    EVERY,
+    Interruption,
+    approved,
+    asset,
+    replace,
+    settled,
+    trashed,
+    undo,
+    version,
+)
 from tests.pipeline.world import World, open_world
 
 
@@ -212,14 +221,7 @@ async def test_a_file_that_was_in_immich_before_is_never_retired(recent: World) 
 
 
 @pytest.mark.parametrize("what", ["approve", "undo", "reject"])
-@pytest.mark.parametrize(
-    "every",
-    [
-        # Each call in its turn, and, where time is short, every sixth.
-        pytest.param(1, marks=pytest.mark.crash),
-        6,
-    ],
-)
+@pytest.mark.parametrize("every", EVERY)
 async def test_interrupted_after_any_call_and_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, every: int
 ) -> None:
@@ -227,17 +229,7 @@ async def test_interrupted_after_any_call_and_repeated(
     monkeypatch.setattr(publish_queue, "FIRST_PING", 0.02)
     monkeypatch.setattr(retrying, "FIRST_WAIT", 0.02)
     async with open_world(tmp_path, retire=True) as world:
-        send = world.connection.api._send
-        left = -1
-
-        async def interrupted(*arguments: Any, **named: Any) -> Any:
-            nonlocal left
-            answer = await send(*arguments, **named)
-            left -= 1
-            if left == 0:
-                raise ImmichAwayError("killed")
-            return answer
-
+        interruption = Interruption(world)
         nth = 2 if every > 1 else 1
         while True:
             sha = await approved(world, seed=100 + nth)
@@ -248,14 +240,12 @@ async def test_interrupted_after_any_call_and_repeated(
                 await world.house.commands.approve("local", sha, 2)
                 await settled(world)
             uploads = len(world.immich.uploads)
-            left = nth
-            monkeypatch.setattr(world.connection.api, "_send", interrupted)
-            await getattr(world.house.commands, what)("local", sha, 2)
-            await settled(world)
-            monkeypatch.setattr(world.connection.api, "_send", send)
+            with interruption.at(nth):
+                await getattr(world.house.commands, what)("local", sha, 2)
+                await settled(world)
             await _is_as_it_should_be(world, sha, what)
             assert len(world.immich.uploads) - uploads <= (2 if what == "approve" else 0)
-            if left > 0:
+            if interruption.never_came:
                 break
             nth += every
         assert nth > (10 if what == "approve" else 5)
