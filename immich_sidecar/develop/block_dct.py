@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from immich_sidecar.develop.compiled import compiled_exactly
+from immich_sidecar.develop.compiled import compiled_exactly, compiled_loop_exactly
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
 
@@ -80,7 +80,7 @@ def without_noise(plane: Any, threshold: Any, out: Any) -> None:
             line[x] /= one[x] + also_two * second[x] + also_three * third[x]
 
 
-@compiled_exactly
+@compiled_loop_exactly
 def _forward(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) -> Any:
     """The orthonormal cosine transform of eight numbers (type II)."""
     s0, s1, s2, s3 = a + h, b + g, c + f, d + e
@@ -98,7 +98,7 @@ def _forward(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) -> 
     )
 
 
-@compiled_exactly
+@compiled_loop_exactly
 def _backward(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) -> Any:
     """The inverse of `_forward`."""
     p, q = (a + e) * _C4, (a - e) * _C4
@@ -111,7 +111,7 @@ def _backward(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) ->
     return (t0 + o0, t1 + o1, t2 + o2, t3 + o3, t3 - o3, t2 - o2, t1 - o1, t0 - o0)
 
 
-@compiled_exactly
+@compiled_loop_exactly
 def _down(plane: Any, out: Any, n: int) -> None:
     """Transform eight rows, column by column."""
     r0, r1, r2, r3, r4, r5, r6, r7 = plane[0], plane[1], plane[2], plane[3], plane[4], plane[5], plane[6], plane[7]
@@ -122,7 +122,7 @@ def _down(plane: Any, out: Any, n: int) -> None:
         )
 
 
-@compiled_exactly
+@compiled_loop_exactly
 def _back_down(plane: Any, out: Any, n: int) -> None:
     """Transform eight rows back, column by column, and add them to `out`."""
     r0, r1, r2, r3, r4, r5, r6, r7 = plane[0], plane[1], plane[2], plane[3], plane[4], plane[5], plane[6], plane[7]
@@ -139,7 +139,7 @@ def _back_down(plane: Any, out: Any, n: int) -> None:
         o7[x] += h
 
 
-@compiled_exactly
+@compiled_loop_exactly
 def _across(row: Any, out: Any, limit: Any, first_limit: Any, n: int) -> None:
     """Transform the eight numbers from each place of a row on, and drop those whose square is below a limit.
 
@@ -188,7 +188,7 @@ def _across(row: Any, out: Any, limit: Any, first_limit: Any, n: int) -> None:
         o8[x] = stay
 
 
-@compiled_exactly
+@compiled_loop_exactly
 def _back_across(block: Any, weight: Any, out: Any, n: int) -> None:
     """The inverse of `_across`, times a weight of each place; eight rows, each from place 7 on and then noughts."""
     r0, r1, r2, r3, r4, r5, r6, r7 = block[0], block[1], block[2], block[3], block[4], block[5], block[6], block[7]
@@ -208,7 +208,7 @@ def _back_across(block: Any, weight: Any, out: Any, n: int) -> None:
             out[k * _STRIDE + x] = _ZERO
 
 
-@compiled_exactly
+@compiled_loop_exactly
 def _add_shifted(part: Any, out: Any, n: int) -> None:
     """Add row k of `part` (see `_back_across`) to `out`, k places further."""
     for x in range(n + 7):
@@ -219,7 +219,7 @@ def _add_shifted(part: Any, out: Any, n: int) -> None:
         out[x] += near + far
 
 
-@compiled_exactly
+@compiled_loop_exactly
 def _add_weights(count: Any, out: Any, n: int) -> None:
     """Add the weight of each block (from place 7 on, noughts about them) to the eight columns that it covers."""
     for x in range(n + 7):
@@ -333,7 +333,7 @@ def keep_detail(plane: Any, smooth: Any, energy: Any, limit: Any) -> None:
             row[x] = wide[x] + row[x] * wide_part[x]
 
 
-@compiled_exactly
+@compiled_loop_exactly
 def _enlarged(half: Any, y: int, between: Any, out: Any) -> None:
     """Row `y` of a plane made twice as large by bilinear interpolation; `between` is memory for a row of `half`."""
     near, last = y // 2, half.shape[0] - 1

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from immich_sidecar.develop.borders import mirrored
-from immich_sidecar.develop.compiled import compiled
+from immich_sidecar.develop.compiled import compiled_loop
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
 
@@ -40,7 +40,7 @@ def scratch() -> tuple[Any, Any]:
     return np.zeros((_PLANES, rows, columns), np.float32), np.zeros((_ROWS, columns), np.float32)
 
 
-@compiled
+@compiled_loop
 def demosaic_rows(
     values: Any,
     frame: Any,
@@ -95,7 +95,7 @@ def demosaic_rows(
                 _mixed(red, green, blue, matrix[channel], out[channel, y - first, left:right])
 
 
-@compiled
+@compiled_loop
 def _roots(values: Any, frame: Any, top: int, left: int, black: Any, gains: Any, limit: Any, out: Any) -> None:
     """Square roots of balanced light of a tile whose first pixel is (top, left) of the frame."""
     height, width = frame[2], frame[3]
@@ -121,7 +121,7 @@ def _roots(values: Any, frame: Any, top: int, left: int, black: Any, gains: Any,
             out[y, x] = out[y, mirrored(left + x, width) - left]
 
 
-@compiled
+@compiled_loop
 def _near_differences(roots: Any, found: Any, rows: int, columns: int) -> None:
     """What `_differences` finds, from the next pixels along rows and columns only."""
     half, quarter, two, small = np.float32(0.5), np.float32(0.25), np.float32(2.0), _SMALLEST_GRADIENT
@@ -139,7 +139,7 @@ def _near_differences(roots: Any, found: Any, rows: int, columns: int) -> None:
             row[x + 2] = (along * rise + upright * change) / (change + rise)
 
 
-@compiled
+@compiled_loop
 def _differences(planes: Any, rows: int, columns: int, start: int) -> None:
     """Green less the other colour at red and blue pixels of a tile (plane 5); plane 6 is written over.
 
@@ -195,7 +195,7 @@ def _differences(planes: Any, rows: int, columns: int, start: int) -> None:
             row[x + 7] = (row[x + 7] + total) * sixth / (wn + ws + ww + wo)
 
 
-@compiled
+@compiled_loop
 def _diagonals(found: Any, diagonal: Any, rows: int, columns: int) -> None:
     """The mean of the four diagonal neighbours."""
     for y in range(9, rows - 9):
@@ -204,7 +204,7 @@ def _diagonals(found: Any, diagonal: Any, rows: int, columns: int) -> None:
             row[x + 8] = np.float32(0.25) * (a[x + 7] + a[x + 9] + b[x + 7] + b[x + 9])
 
 
-@compiled
+@compiled_loop
 def _coloured(planes: Any, row: int, columns: int, start: int, green: Any, own: Any, other: Any) -> None:
     """Green, the row's other colour and the third one, of one row of a tile."""
     here, found, diagonal = planes[0, row], planes[5, row], planes[6, row]
@@ -222,7 +222,7 @@ def _coloured(planes: Any, row: int, columns: int, start: int, green: Any, own: 
         other[x] = green[x] - (diagonal[x + m] if (x & 1) == start else value)
 
 
-@compiled
+@compiled_loop
 def _squared(line: Any, columns: int, limit: Any) -> None:
     """Roots to light, at most `limit`, in place."""
     for x in range(columns):
@@ -230,14 +230,14 @@ def _squared(line: Any, columns: int, limit: Any) -> None:
         line[x] = min(root * root - _PEDESTAL, limit)
 
 
-@compiled
+@compiled_loop
 def _mixed(r: Any, g: Any, b: Any, weights: Any, out: Any) -> None:
     m0, m1, m2 = weights[0], weights[1], weights[2]
     for x in range(out.shape[0]):
         out[x] = m0 * r[x] + m1 * g[x] + m2 * b[x]
 
 
-@compiled
+@compiled_loop
 def _unclipped(r: Any, g: Any, b: Any, levels: Any, offsets: Any, mode: int) -> tuple[Any, Any, Any]:
     """Balanced light beyond 1.0, where the least amplified channel is saturated.
 
@@ -263,7 +263,7 @@ def _unclipped(r: Any, g: Any, b: Any, levels: Any, offsets: Any, mode: int) -> 
     return cut_r + more, cut_g + more, cut_b + more
 
 
-@compiled
+@compiled_loop
 def piled(values: Any, frame: Any, bounds: Any, largest: Any, counts: Any) -> None:
     """The largest value at each of 2 x 2 places in all of the frame, and how many reach `bounds` there.
 
@@ -287,7 +287,7 @@ def piled(values: Any, frame: Any, bounds: Any, largest: Any, counts: Any) -> No
                 counts[parity, column] += number
 
 
-@compiled
+@compiled_loop
 def binned_rows(
     values: Any,
     frame: Any,
@@ -335,7 +335,7 @@ def binned_rows(
             _mixed(red, green, blue, matrix[channel], out[channel, y - first])
 
 
-@compiled
+@compiled_loop
 def to_codes(planes: Any, scale: Any, out: Any) -> None:
     """Linear RGB (3, rows, width) float32, times `scale` (float32) and rounded, to uint16."""
     end, half = np.float32(65535.0), np.float32(0.5)

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from immich_sidecar.develop.compiled import compiled
+from immich_sidecar.develop.compiled import compiled, compiled_loop
 from immich_sidecar.develop.curves import KNEE
-from immich_sidecar.develop.local_tone_kernels import by_surroundings, maps_for_rows, maps_of_piece, prepare_row
+from immich_sidecar.develop.local_tone_kernels import by_surroundings, maps_for_rows, prepare_row
 from immich_sidecar.develop.look_kernels import look_up, to_grey
 from immich_sidecar.develop.reading_kernels import read, read_display
 from immich_sidecar.develop.saturation_kernels import saturate
@@ -29,13 +29,17 @@ from immich_sidecar.develop.table_kernels import (
     NEW_HIGH,
     NEW_LOW,
     ONE,
+    P1,
+    P2,
     PIECE,
     RED,
     W0,
     ZERO,
     encode,
+    lay_codes,
     memory,
     mix,
+    nearly_displayed,
     padded,
     through_bits,
     through_table,
@@ -145,7 +149,7 @@ def rows_of_maps(width: int, stages: Any) -> Any:
     return maps_for_rows(width if stages.is_local else 0, stages.map_a.shape[1], stages.width)
 
 
-@compiled
+@compiled_loop
 def colour_row(
     pixels: Any,
     row: int,
@@ -167,6 +171,10 @@ def colour_row(
     first, second, gains = stages.first, stages.second, stages.gains
     luminance, encoding = stages.luminance, stages.encoding
     scale, is_deep = np.float32(ONE / np.float32(stages.top)), encoding.itemsize == 4
+    # Whether the middle channel is to find its place again, and whether code values of 8 bits are made of that at once.
+    is_curved = is_local or has_first
+    changes_colour = stages.has_saturation or stages.is_monochrome or stages.has_lut
+    ends_there = stages.is_display and not is_deep and not changes_colour
     part = prepare_row(y, stages.map_a, stages.map_b, stages.height, around, held) if is_local else ZERO
     width = out.shape[1]
     for x0 in range(0, width, PIECE):
@@ -189,16 +197,19 @@ def colour_row(
                 balance(work, stages.balance, scale, n)
             if stages.has_exposure:
                 spread_exposed(work, scale, stages.exposure, n)
-            elif is_local or has_first:
+            elif is_curved:
                 spread(work, scale, n)
         if has_first:
             both_through(work, first, places, n, is_deep)
         if is_local:
-            maps_of_piece(work, around, part, x0, n)
-            by_surroundings(work, luminance, gains, places, n)
+            by_surroundings(work, around, part, x0, luminance, gains, places, n)
             if has_second:
                 both_through(work, second, places, n, is_deep)
-        if is_local or has_first:
+        if is_curved and ends_there:
+            between_encoded(work, places, n)
+            lay_codes(places, out, row, x0, n)
+            continue
+        if is_curved:
             between(work, n)
         if stages.has_saturation:
             saturation, vibrance = np.float32(stages.saturation), np.float32(stages.vibrance)
@@ -210,7 +221,7 @@ def colour_row(
         encode(work, places, encoding, stages.is_display, out, row, x0, n)
 
 
-@compiled
+@compiled_loop
 def both_through(work: Any, table: Any, places: Any, n: int, is_deep: bool) -> None:
     """Put the new extremes through a table that is laid by the root of light where deep, else by its first bits."""
     if is_deep:
@@ -220,7 +231,7 @@ def both_through(work: Any, table: Any, places: Any, n: int, is_deep: bool) -> N
         through_bits(work, table, places, n)
 
 
-@compiled
+@compiled_loop
 def balance(work: Any, m: Any, scale: Any, n: int) -> None:
     m00, m01, m02 = m[0, 0], m[0, 1], m[0, 2]
     m10, m11, m12 = m[1, 0], m[1, 1], m[1, 2]
@@ -244,14 +255,14 @@ def balance(work: Any, m: Any, scale: Any, n: int) -> None:
         work[i + BLUE] = b3 + keep * (b - b3)
 
 
-@compiled
+@compiled_loop
 def spread(work: Any, scale: Any, n: int) -> None:
     """Cut light to 0..1; note the smallest channel, the largest and it as new ones, and 1 over their difference."""
     for i in range(padded(n)):
         note(work, i, work[i + RED] * scale, work[i + GREEN] * scale, work[i + BLUE] * scale)
 
 
-@compiled
+@compiled_loop
 def spread_exposed(work: Any, scale: Any, numbers: Any, n: int) -> None:
     """As `spread`, with the new extremes as `exposed` has them."""
     for i in range(padded(n)):
@@ -259,7 +270,7 @@ def spread_exposed(work: Any, scale: Any, numbers: Any, n: int) -> None:
         work[i + NEW_HIGH], work[i + NEW_LOW] = exposed(high, low, numbers[0], numbers[1], numbers[2])
 
 
-@compiled
+@compiled_loop
 def mix_exposed(work: Any, m: Any, scale: Any, numbers: Any, n: int) -> None:
     """As `mix` and `spread_exposed`, in one loop."""
     m00, m01, m02 = m[0, 0], m[0, 1], m[0, 2]
@@ -275,7 +286,7 @@ def mix_exposed(work: Any, m: Any, scale: Any, numbers: Any, n: int) -> None:
         work[i + NEW_HIGH], work[i + NEW_LOW] = exposed(high, low, before, after, bend)
 
 
-@compiled
+@compiled_loop
 def note(work: Any, i: int, red: Any, green: Any, blue: Any) -> Any:
     """What `spread` does with one pixel; its largest and its smallest channel."""
     r, g, b = min(max(red, ZERO), ONE), min(max(green, ZERO), ONE), min(max(blue, ZERO), ONE)
@@ -286,7 +297,7 @@ def note(work: Any, i: int, red: Any, green: Any, blue: Any) -> Any:
     return high, low
 
 
-@compiled
+@compiled_loop
 def exposed(high: Any, low: Any, before: Any, after: Any, bend: Any) -> Any:
     """`exposure_curve` of two numbers, whose own numbers are told by `exposure_numbers`."""
     knee, room, one_by_room = np.float32(KNEE), np.float32(1.0 - KNEE), np.float32(1.0 / (1.0 - KNEE))
@@ -299,7 +310,7 @@ def exposed(high: Any, low: Any, before: Any, after: Any, bend: Any) -> Any:
     return new_high, min((min(low, knee) + over_low * below_high * share) * after, ONE)
 
 
-@compiled
+@compiled_loop
 def between(work: Any, n: int) -> None:
     """The largest and the smallest channel become the new ones; the middle one keeps its place between them."""
     for i in range(padded(n)):
@@ -310,7 +321,19 @@ def between(work: Any, n: int) -> None:
         work[i + BLUE] = new_low + (work[i + BLUE] - low) * slope
 
 
-@compiled
+@compiled_loop
+def between_encoded(work: Any, places: Any, n: int) -> None:
+    """As `between`, and at once to code values of 8 bits on the sRGB curve, into `places`."""
+    top = np.float32(255.0)
+    for i in range(padded(n)):
+        low, new_low = work[i + LOW], work[i + NEW_LOW]
+        slope = (work[i + NEW_HIGH] - new_low) * work[i + FACTOR]
+        places[i] = np.int32(nearly_displayed(new_low + (work[i + RED] - low) * slope) * top + HALF)
+        places[i + P1] = np.int32(nearly_displayed(new_low + (work[i + GREEN] - low) * slope) * top + HALF)
+        places[i + P2] = np.int32(nearly_displayed(new_low + (work[i + BLUE] - low) * slope) * top + HALF)
+
+
+@compiled_loop
 def brighten_corners(work: Any, x0: int, y: int, falloff: Any, m: Any, places: Any, n: int) -> None:
     last = np.float32(falloff.shape[0] - 2)
     row = np.float32(y)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from immich_sidecar.develop.compiled import compiled
+from immich_sidecar.develop.compiled import compiled, compiled_loop
 from immich_sidecar.develop.local_tone_kernels import maps_for_rows, maps_of_piece, prepare_row
 from immich_sidecar.develop.reading_kernels import read
 from immich_sidecar.develop.table_kernels import (
@@ -82,7 +82,7 @@ def change_rows(
             keep_the_rest(work, pixels, out, y, x0, n)
 
 
-@compiled
+@compiled_loop
 def note_roots(work: Any, luminance: Any, n: int) -> None:
     wr, wg, wb = luminance[0], luminance[1], luminance[2]
     for i in range(padded(n)):
@@ -90,7 +90,7 @@ def note_roots(work: Any, luminance: Any, n: int) -> None:
         work[i + _ROOT], work[i + _MOST] = np.sqrt(max(grey, ZERO)), ZERO
 
 
-@compiled
+@compiled_loop
 def belong(work: Any, places: Any, n: int) -> Any:
     """How much pixels belong to the part whose maps are in `work`; 0 where no pixel does."""
     least = np.int32(_TRACE * _TOP)
@@ -105,7 +105,7 @@ def belong(work: Any, places: Any, n: int) -> Any:
     return largest if largest > least else np.int32(0)
 
 
-@compiled
+@compiled_loop
 def brighten(work: Any, places: Any, gains: Any, n: int) -> None:
     """Light times its gain, which falls to nothing where a channel is full."""
     for i in range(n):
@@ -116,7 +116,7 @@ def brighten(work: Any, places: Any, gains: Any, n: int) -> None:
         work[i + RED], work[i + GREEN], work[i + BLUE] = r * gain, g * gain, b * gain
 
 
-@compiled
+@compiled_loop
 def colour(work: Any, luminance: Any, saturation: Any, n: int) -> None:
     """Move channels away from luminance, or towards it, as far as none of them leaves 0..1."""
     wr, wg, wb = luminance[0], luminance[1], luminance[2]
@@ -131,7 +131,7 @@ def colour(work: Any, luminance: Any, saturation: Any, n: int) -> None:
         work[i + BLUE] = grey + (b - grey) * factor
 
 
-@compiled
+@compiled_loop
 def keep_the_rest(work: Any, pixels: Any, out: Any, y: int, x0: int, n: int) -> None:
     """Code values of pixels that belong to no part. One of 16 bits and one of 8 stand 257 to 1."""
     before, after = pixels[y, x0 : x0 + n], out[y, x0 : x0 + n]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from immich_sidecar.develop import aligned
-from immich_sidecar.develop.compiled import compiled
+from immich_sidecar.develop.compiled import compiled, compiled_loop
 from immich_sidecar.develop.table_kernels import (
     BLUE,
     FACTOR,
@@ -29,16 +29,25 @@ from immich_sidecar.develop.table_kernels import (
 GAIN_STEPS = 4096
 
 
-@compiled
-def by_surroundings(work: Any, luminance: Any, gains: Any, places: Any, n: int) -> None:
-    """A factor that depends on the brightness of the surroundings (shadows and highlights), for the new extremes."""
+@compiled_loop
+def by_surroundings(
+    work: Any, around: Any, part: Any, x0: int, luminance: Any, gains: Any, places: Any, n: int
+) -> None:
+    """A factor that depends on the brightness of the surroundings (shadows and highlights), for the new extremes.
+
+    `around` and `part` as for `maps_of_piece`, which would do this for other loops.
+    """
     wr, wg, wb = luminance[0], luminance[1], luminance[2]
+    zero, one, two, three, start = np.uintp(0), np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(x0)
     for i in range(padded(n)):
+        x = start + np.uintp(i)
+        map_a = around[zero, x] + (around[two, x] - around[zero, x]) * part
+        map_b = around[one, x] + (around[three, x] - around[one, x]) * part
         low, new_low = work[i + LOW], work[i + NEW_LOW]
         slope = (work[i + NEW_HIGH] - new_low) * work[i + FACTOR]
         grey = wr * work[i + RED] + wg * work[i + GREEN] + wb * work[i + BLUE]
         root = np.sqrt(max(new_low + (grey - low) * slope, ZERO))
-        base = min(max(work[i + MAP_A] * root + work[i + MAP_B], ZERO), ONE)
+        base = min(max(map_a * root + map_b, ZERO), ONE)
         places[i] = np.int32(base * np.float32(GAIN_STEPS - 1) + HALF)
     for i in range(n):
         work[i + W0] = gains[np.uint32(places[i])]
@@ -63,7 +72,7 @@ def maps_for_rows(width: int, columns: int, whole: int) -> Any:
     return around
 
 
-@compiled
+@compiled_loop
 def prepare_row(y: int, map_a: Any, map_b: Any, height: int, around: Any, held: Any) -> Any:
     """The rows of the maps above and below row `y` of the picture, into `around`, and the share of the latter.
 
@@ -76,7 +85,9 @@ def prepare_row(y: int, map_a: Any, map_b: Any, height: int, around: Any, held: 
     second = min(first + 1, rows - 1)
     if held[0] != first or held[1] != second:
         if held[1] == first:
-            around[0:2] = around[2:4]
+            for k in range(2):
+                for x in range(around.shape[1]):
+                    around[k, x] = around[k + 2, x]
         else:
             widen(map_a[first], around[4], around[5], around[0])
             widen(map_b[first], around[4], around[5], around[1])
@@ -86,7 +97,7 @@ def prepare_row(y: int, map_a: Any, map_b: Any, height: int, around: Any, held: 
     return place - np.float32(first)
 
 
-@compiled
+@compiled_loop
 def maps_of_piece(work: Any, around: Any, part: Any, x0: int, n: int) -> None:
     """The maps of the surroundings at a piece of a row, `part` of the way from the row above to that below."""
     zero, one, two, three, start = np.uintp(0), np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(x0)
@@ -96,7 +107,7 @@ def maps_of_piece(work: Any, around: Any, part: Any, x0: int, n: int) -> None:
         work[i + MAP_B] = around[one, x] + (around[three, x] - around[one, x]) * part
 
 
-@compiled
+@compiled_loop
 def widen(row: Any, firsts: Any, parts: Any, out: Any) -> None:
     """A row of a map, interpolated to pixels of the picture."""
     after = min(1, row.shape[0] - 1)

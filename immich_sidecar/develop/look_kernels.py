@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from immich_sidecar.develop.compiled import compiled
+from immich_sidecar.develop.compiled import compiled_loop
 from immich_sidecar.develop.table_kernels import (
     BLUE,
     GREEN,
@@ -30,7 +30,7 @@ from immich_sidecar.develop.table_kernels import NEW_HIGH as BLUE_OVER
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
 
 
-@compiled
+@compiled_loop
 def to_grey(work: Any, weights: Any, toning: Any, amount: Any, places: Any, n: int) -> None:
     """Mix the channels to a grey, and lead the pixels as far as `amount` (0..1) towards the toned grey."""
     wr, wg, wb = weights[0], weights[1], weights[2]
@@ -44,7 +44,7 @@ def to_grey(work: Any, weights: Any, toning: Any, amount: Any, places: Any, n: i
         work[i + BLUE] += (blue[at] - work[i + BLUE]) * amount
 
 
-@compiled
+@compiled_loop
 def look_up(work: Any, stages: Any, places: Any, n: int, is_deep: bool) -> None:
     """A table of display colours, by tetrahedral interpolation (Kasson, Nin, Plouffe, Hafner 1995)."""
     strength = np.float32(stages.lut_strength)
@@ -58,7 +58,7 @@ def look_up(work: Any, stages: Any, places: Any, n: int, is_deep: bool) -> None:
     from_table(work, stages.from_srgb, ONE - strength, n)
 
 
-@compiled
+@compiled_loop
 def to_table(work: Any, m: Any, n: int) -> None:
     """Light of the space to sRGB, cut to what a table has; what was cut off is noted."""
     mix(work, m, n)
@@ -69,7 +69,7 @@ def to_table(work: Any, m: Any, n: int) -> None:
         work[i + RED_OVER], work[i + GREEN_OVER], work[i + BLUE_OVER] = r - r0, g - g0, b - b0
 
 
-@compiled
+@compiled_loop
 def find_corners(work: Any, places: Any, points: int, n: int) -> None:
     """The four corners of the tetrahedron that a colour lies in, and their weights.
 
@@ -93,7 +93,7 @@ def find_corners(work: Any, places: Any, points: int, n: int) -> None:
         work[i + W0], work[i + W1], work[i + W2], work[i + W3] = ONE - high, high - middle, middle - low, low
 
 
-@compiled
+@compiled_loop
 def weigh_corners(work: Any, places: Any, lut: Any, points: int, strength: Any, n: int) -> None:
     """What the table says of colours, and how far they are led there."""
     opposite = np.uint32(4 * (1 + points + points * points))
@@ -112,7 +112,7 @@ def weigh_corners(work: Any, places: Any, lut: Any, points: int, strength: Any, 
         work[i + BLUE] = work[i + BLUE] * left + blue * strength
 
 
-@compiled
+@compiled_loop
 def from_table(work: Any, m: Any, left: Any, n: int) -> None:
     """Light of sRGB to that of the space. What lies outside sRGB is in no table; it goes as its strength grows."""
     for i in range(padded(n)):

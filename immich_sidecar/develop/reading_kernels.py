@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from immich_sidecar.develop.compiled import compiled
+from immich_sidecar.develop.compiled import compiled_loop
 from immich_sidecar.develop.table_kernels import BLUE, GREEN, PIECE
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
 
 
-@compiled
+@compiled_loop
 def planes_of_codes(pixels: Any, tables: Any, planes: Any) -> None:
     """Linear light (3, rows, width) of code values (rows, width, 3); `tables` (3, levels) has that of each of them."""
     for y in range(pixels.shape[0]):
@@ -19,7 +19,7 @@ def planes_of_codes(pixels: Any, tables: Any, planes: Any) -> None:
                 planes[channel, y, x] = tables[channel, pixels[y, x, channel]]
 
 
-@compiled
+@compiled_loop
 def planes_of_light(pixels: Any, scale: Any, planes: Any) -> None:
     """Linear light (3, rows, width) of numbers (rows, width, 3) which times `scale` (float32) are light."""
     for y in range(pixels.shape[0]):
@@ -28,7 +28,7 @@ def planes_of_light(pixels: Any, scale: Any, planes: Any) -> None:
                 planes[channel, y, x] = np.float32(pixels[y, x, channel]) * scale
 
 
-@compiled
+@compiled_loop
 def read(pixels: Any, y: int, x0: int, n: int, tables: Any, work: Any) -> Any:
     """Linear light of a piece of a row, and what none of it exceeds.
 
@@ -56,7 +56,7 @@ def read(pixels: Any, y: int, x0: int, n: int, tables: Any, work: Any) -> Any:
     return np.float32(np.inf)
 
 
-@compiled
+@compiled_loop
 def read_display(pixels: Any, y: int, x0: int, n: int, work: Any, places: Any) -> Any:
     """As `read`, of code values of 8 bits on the sRGB curve, which is computed: vectors look nothing up."""
     row, begin = pixels[y].reshape(3 * pixels.shape[1]), np.uintp(3 * x0)
@@ -73,7 +73,7 @@ def read_display(pixels: Any, y: int, x0: int, n: int, work: Any, places: Any) -
     return nearly_linear(np.float32(highest) * np.float32(1.0 / 255.0))
 
 
-@compiled
+@compiled_loop
 def nearly_linear(display: Any) -> Any:
     """The inverse of the sRGB curve (IEC 61966-2-1), 0..1, to an eightieth of a code value of 8 bits: a polynomial.
 

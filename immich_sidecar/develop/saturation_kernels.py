@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from immich_sidecar.develop.compiled import compiled
+from immich_sidecar.develop.compiled import compiled_loop
 from immich_sidecar.develop.table_kernels import (
     BLUE,
     FACTOR,
@@ -31,7 +31,7 @@ VIVID = 0.3
 SKIN_A, SKIN_B, SKIN_NEAR, SKIN_FAR, SKIN_KEPT = 0.669, 0.743, 0.906, 0.643, 0.7
 
 
-@compiled
+@compiled_loop
 def saturate(work: Any, to_cones: Any, back: Any, saturation: Any, vibrance: Any, places: Any, n: int) -> None:
     """Saturation and vibrance: OKLab chroma times a factor, hue and lightness kept, held inside the space.
 
@@ -64,7 +64,7 @@ def saturate(work: Any, to_cones: Any, back: Any, saturation: Any, vibrance: Any
     grow(work, back, places, n)
 
 
-@compiled
+@compiled_loop
 def grow(work: Any, back: Any, places: Any, n: int) -> None:
     """Multiply chroma by its factor; where that would leave the space, by the one that `bend` finds.
 
@@ -100,7 +100,7 @@ def grow(work: Any, back: Any, places: Any, n: int) -> None:
             work[at + np.uint32(k * PIECE)] = work[i + HIGH + k * PIECE]
 
 
-@compiled
+@compiled_loop
 def bend(work: Any, back: Any, n: int) -> None:
     """Light of pixels whose numbers lie in the five planes from HIGH on; it is written over the first three."""
     for i in range(padded(n)):
@@ -123,7 +123,7 @@ def bend(work: Any, back: Any, n: int) -> None:
         work[i + HIGH + 2 * PIECE] = valued(blue, t)
 
 
-@compiled
+@compiled_loop
 def cubics(p: Any, q: Any, s: Any, light: Any, back: Any) -> Any:
     """Each channel as a polynomial of the factor of chroma: its coefficients from that of degree 0 on."""
     l3, l2, l1 = light * light * light, np.float32(3.0) * light * light, np.float32(3.0) * light
@@ -150,13 +150,13 @@ def cubics(p: Any, q: Any, s: Any, light: Any, back: Any) -> Any:
     return red, green, blue
 
 
-@compiled
+@compiled_loop
 def valued(cubic: Any, t: Any) -> Any:
     """A polynomial of degree 3 at t."""
     return cubic[0] + t * (cubic[1] + t * (cubic[2] + t * cubic[3]))
 
 
-@compiled
+@compiled_loop
 def cube_root(x: Any) -> Any:
     """The cube root of a positive number: a third of the exponent as a first guess, then twice Halley's method."""
     y = np.int32(np.float32(x).view(np.int32) // np.int32(3) + np.int32(709921077)).view(np.float32)

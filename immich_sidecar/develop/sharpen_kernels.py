@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from immich_sidecar.develop.borders import mirrored
-from immich_sidecar.develop.compiled import compiled
+from immich_sidecar.develop.compiled import compiled, compiled_loop
 from immich_sidecar.develop.table_kernels import HALF, ONE
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
@@ -19,7 +19,7 @@ _PIECE = 1024
 _U8, _U16, _I16 = np.uint8, np.uint16, np.int16
 
 
-@compiled
+@compiled_loop
 def sharpen_rows(
     pixels: Any, luma: Any, first: int, weights: Any, reach: int, amount: Any, spared: Any, memory: Any
 ) -> None:
@@ -42,7 +42,7 @@ def sharpen_rows(
         add(sums, triple, pixels[y].reshape(3 * width))
 
 
-@compiled
+@compiled_loop
 def luma_of(pixels: Any, luma: Any) -> None:
     """Luma (rows, width) of pixels (rows, width, 3), both `uint8`: ITU-R BT.601's weights, in parts of 256."""
     width = luma.shape[1]
@@ -56,7 +56,7 @@ def luma_of(pixels: Any, luma: Any) -> None:
             line[x] = _U8(_U16(first + _U16(_U16(blue * _U16(row[at + two])) + half)) >> _U16(8))
 
 
-@compiled
+@compiled_loop
 def changes(here: Any, sums: Any, light: Any, dark: Any, amount: Any, spared: Any) -> None:
     """What is added to a row of luma, whose blur `sums` are; in their place, as `int16`."""
     for x in range(sums.shape[0]):
@@ -71,7 +71,7 @@ def changes(here: Any, sums: Any, light: Any, dark: Any, amount: Any, spared: An
         sums[x] = _U16(np.int32(np.floor(change + HALF)))
 
 
-@compiled
+@compiled_loop
 def add(changes: Any, triple: Any, row: Any) -> None:
     """Add a number for each pixel to its three channels; `triple` is memory for three of each."""
     black, white = _I16(0), _I16(255)
@@ -99,7 +99,7 @@ def memory_for(width: int, side: int, reach: int) -> Any:
     )
 
 
-@compiled
+@compiled_loop
 def blur_down(luma: Any, y: int, weights: Any, sums: Any, out: Any) -> None:
     """The rows around row `y`, weighed; into `out` from the blur's side on, with reflected columns about them."""
     width, side = sums.shape[0], weights.shape[0] - 1
@@ -123,7 +123,7 @@ def blur_down(luma: Any, y: int, weights: Any, sums: Any, out: Any) -> None:
         out[side - k], out[side + width - 1 + k] = inside[mirrored(-k, width)], inside[mirrored(width - 1 + k, width)]
 
 
-@compiled
+@compiled_loop
 def blur_across(blurred: Any, weights: Any, sums: Any) -> None:
     """The columns around each of what `blur_down` left, weighed: in parts of 256 of a code value."""
     width, side = sums.shape[0], weights.shape[0] - 1
@@ -143,7 +143,7 @@ def blur_across(blurred: Any, weights: Any, sums: Any) -> None:
             )
 
 
-@compiled
+@compiled_loop
 def extremes(luma: Any, y: int, reach: int, light: Any, dark: Any) -> None:
     """The lightest and the darkest value within `reach` rows and columns of each pixel of row `y`."""
     width, last = luma.shape[1], luma.shape[0] - 1

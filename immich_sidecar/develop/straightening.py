@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from immich_sidecar.develop import aligned
 from immich_sidecar.develop.borders import mirrored
-from immich_sidecar.develop.compiled import compiled as _compiled
+from immich_sidecar.develop.compiled import compiled, compiled_loop
 from immich_sidecar.develop.picture_memory import picture
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
@@ -58,7 +58,7 @@ def straightened(pixels: NDArray[Any], way: NDArray[np.float64], size: tuple[int
     return out
 
 
-@_compiled
+@compiled
 def _straighten(pixels: Any, way: Any, out: Any) -> None:
     """`straightened`, block by block."""
     height, width, channels = out.shape
@@ -118,7 +118,7 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
                             lines[there + np.uintp(k)] = block[line + np.uintp(k)]
 
 
-@_compiled
+@compiled_loop
 def _along_rows(
     pixels: Any,
     shape: Any,
@@ -182,7 +182,7 @@ def _along_rows(
             x = end
 
 
-@_compiled
+@compiled_loop
 def _along(values: Any, one: Any, step: Any, part: Any, ramp: Any, n: int, out: Any, to: Any) -> None:
     """`n` values of `out` from `to` on, each between the second and the third of four that lie `step` apart.
 
@@ -201,7 +201,7 @@ def _along(values: Any, one: Any, step: Any, part: Any, ramp: Any, n: int, out: 
         out[to + i] = near + t * (linear + t * (t * cubic - ((cubic + linear) + rise)))
 
 
-@_compiled
+@compiled_loop
 def _lay_weights(part: Any, more: float, weights: Any) -> None:
     """Weights of the four neighbours of places that lie `part` (and `more`) of a pixel behind the second."""
     s, plus = np.float32(_SLOPE), np.float32(more)
@@ -214,7 +214,7 @@ def _lay_weights(part: Any, more: float, weights: Any) -> None:
         weights[2 * _STRIDE + k], weights[3 * _STRIDE + k] = np.float32(1.0) - w0 - w1 - w3, w3
 
 
-@_compiled
+@compiled_loop
 def _interpolate(between: Any, row: int, weights: Any, begin: int, n: int, block: Any) -> None:
     """`n` values of `_TOGETHER` rows of the result from `begin` on, the first of rows of `between` from `row` on."""
     half, zero, top = np.float32(0.5), np.float32(0.0), np.float32(255.0 if block.itemsize == 1 else 65535.0)

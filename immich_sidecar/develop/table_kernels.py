@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from immich_sidecar.develop import aligned
-from immich_sidecar.develop.compiled import compiled
+from immich_sidecar.develop.compiled import compiled, compiled_loop
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
 
@@ -43,19 +43,19 @@ def memory() -> Any:
     return aligned.zeros(_PLANES * PIECE), aligned.zeros(3 * PIECE).view(np.int32)
 
 
-@compiled
+@compiled_loop
 def padded(n: int) -> int:
     """The number of pixels that loops without look-ups run over."""
     return (n + (_LANES - 1)) // _LANES * _LANES
 
 
-@compiled
+@compiled_loop
 def root_place(light: Any) -> Any:
     """The nearest place of light in a table by the root of light."""
     return np.int32(np.sqrt(min(max(light, ZERO), ONE)) * ROOT_TOP + HALF)
 
 
-@compiled
+@compiled_loop
 def bit_place(bits: Any) -> Any:
     """The place of light in a table of `CODE_STEPS`; `bits` are those of its floating point number, as an integer.
 
@@ -73,7 +73,7 @@ def code_lights() -> Any:
     return lights
 
 
-@compiled
+@compiled_loop
 def through_bits(work: Any, table: Any, places: Any, n: int) -> None:
     """Put the new extremes, cut to 0..1, through a table of `CODE_STEPS` values; for results of 8 bits."""
     bits = work.view(np.int32)
@@ -85,7 +85,7 @@ def through_bits(work: Any, table: Any, places: Any, n: int) -> None:
         work[i + NEW_LOW] = table[np.uint32(places[i + P1])]
 
 
-@compiled
+@compiled_loop
 def through_table(work: Any, plane: int, table: Any, places: Any, n: int, is_deep: bool) -> None:
     """Put a plane of values 0..1 through a table by the root; interpolated where the result has more than 8 bits.
 
@@ -108,7 +108,7 @@ def through_table(work: Any, plane: int, table: Any, places: Any, n: int, is_dee
     between_steps(values, table, places, parts, n)
 
 
-@compiled
+@compiled_loop
 def between_steps(values: Any, table: Any, places: Any, parts: Any, n: int) -> None:
     """What a table says at `places` and `parts` of the step that follows."""
     for i in range(n):
@@ -117,7 +117,7 @@ def between_steps(values: Any, table: Any, places: Any, parts: Any, n: int) -> N
         values[i] = below + (table[at + np.uint32(1)] - below) * parts[i]
 
 
-@compiled
+@compiled_loop
 def through_even_table(work: Any, plane: int, table: Any, places: Any, n: int) -> None:
     """Put a plane of values, cut to 0..1, through an even table of `ROOT_STEPS` values and one more; interpolated."""
     values, parts = work[plane : plane + PIECE], work[W0 : W0 + PIECE]
@@ -129,7 +129,7 @@ def through_even_table(work: Any, plane: int, table: Any, places: Any, n: int) -
     between_steps(values, table, places, parts, n)
 
 
-@compiled
+@compiled_loop
 def mix(work: Any, m: Any, n: int) -> None:
     """The three channels times a 3x3 matrix."""
     m00, m01, m02 = m[0, 0], m[0, 1], m[0, 2]
@@ -142,7 +142,7 @@ def mix(work: Any, m: Any, n: int) -> None:
         work[i + BLUE] = m20 * r + m21 * g + m22 * b
 
 
-@compiled
+@compiled_loop
 def nearly_displayed(light: Any) -> Any:
     """The sRGB curve (IEC 61966-2-1) to a 26th of a code value of 8 bits: a polynomial of the root of light.
 
@@ -156,7 +156,7 @@ def nearly_displayed(light: Any) -> Any:
     return curve if light > np.float32(0.0031308) else np.float32(12.92) * light
 
 
-@compiled
+@compiled_loop
 def encode(work: Any, places: Any, encoding: Any, is_display: bool, out: Any, y: int, x0: int, n: int) -> None:
     """Light, cut to 0..1, to code values (rows, width, 3), `uint8` or `uint16`; `encoding` as in `Stages`."""
     if out.itemsize == 2:
@@ -171,11 +171,7 @@ def encode(work: Any, places: Any, encoding: Any, is_display: bool, out: Any, y:
     if is_display:
         for i in range(3 * PIECE):
             places[i] = np.int32(nearly_displayed(work[i]) * np.float32(255.0) + HALF)
-        for i in range(n):
-            at = begin + np.uintp(i) * three
-            codes[at] = np.uint8(places[i])
-            codes[at + one] = np.uint8(places[i + P1])
-            codes[at + two] = np.uint8(places[i + P2])
+        lay_codes(places, out, y, x0, n)
         return
     bits = work.view(np.int32)
     for i in range(padded(n)):
@@ -188,3 +184,15 @@ def encode(work: Any, places: Any, encoding: Any, is_display: bool, out: Any, y:
         codes[at] = encoding[red, np.uintp(places[i])]
         codes[at + one] = encoding[green, np.uintp(places[i + P1])]
         codes[at + two] = encoding[blue, np.uintp(places[i + P2])]
+
+
+@compiled_loop
+def lay_codes(places: Any, out: Any, y: int, x0: int, n: int) -> None:
+    """Code values of 8 bits, plane after plane, side by side."""
+    codes, begin = out[y].reshape(3 * out.shape[1]), np.uintp(3 * x0)
+    one, two, three = np.uintp(1), np.uintp(2), np.uintp(3)
+    for i in range(n):
+        at = begin + np.uintp(i) * three
+        codes[at] = np.uint8(places[i])
+        codes[at + one] = np.uint8(places[i + P1])
+        codes[at + two] = np.uint8(places[i + P2])
