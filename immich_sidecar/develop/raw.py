@@ -163,7 +163,7 @@ def _by_libraw(
     import rawpy
 
     # After the pixels are made LibRaw takes sensors of four colours for ones of three.
-    camera = camera_of(file)
+    has_three_colours = file.num_colors == 3
 
     modes = {
         "clip": rawpy.HighlightMode.Clip,
@@ -206,6 +206,7 @@ def _by_libraw(
         first, last = (top + step - 1) // step, (left + step - 1) // step
         pixels = pixels[first : first + height // step, last : last + width // step]
     headroom = 1.0 if plan.highlight == "clip" else spread
+    camera = camera_of(file) if has_three_colours else None
     return LinearPixels(np.ascontiguousarray(pixels[..., :3]), headroom, camera)
 
 
