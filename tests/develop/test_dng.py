@@ -327,3 +327,17 @@ def test_pixels_that_nobody_reads_are_told_of(tmp_path, picture) -> None:
     path = written_in_tiles(tmp_path / "a.dng", values, levels(512, 16383), jpeg_xl, compression=9, pattern=BAYER)
     with pytest.raises(UnsupportedError, match=r"GoPro.*camera's JPEG"):
         read_pixels(path, DecodePlan())
+
+
+# ---- white that is not told
+
+
+@pytest.mark.parametrize("lamp", [True, False])
+def test_where_the_white_is_not_told_the_camera_s_picture_says_what_it_was(tmp_path, lamp) -> None:
+    truth = make.scene(480, 320)
+    cast = (1.6, 1.0, 0.4) if lamp else (1.0, 1.0, 1.0)
+    untold = [(50728, 5, 3, (0, 1, 0, 1, 0, 1), True)]
+    path = make.write_dng(tmp_path / "a.dng", truth, ev=-1, cast=cast, more_tags=untold, preview=truth)
+    look = analyse(path).look
+    assert look is not None
+    assert look.white_balance == ("auto" if lamp else "as_shot")
