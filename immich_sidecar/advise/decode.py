@@ -31,7 +31,7 @@ def suggest(analysis: Analysis) -> Suggestion | None:
     if look is None:
         return None
     parameters: dict[str, Any] = {
-        "white_balance": "as_shot",
+        "white_balance": look.white_balance,
         "highlight": "clip",
         "demosaic": "best",
         "baseline_ev": look.baseline_ev,

@@ -163,6 +163,7 @@ def analyse(
         if camera is not None and white is not None and white.confidence >= _SURE:
             linear = balanced(linear, camera, white)
             look = look if look.source is LookSource.PAIRS else fit_look(linear, None, camera.to_srgb)
+        look = look.model_copy(update={"white_balance": proxy.white_balance})
         display, linear = developed(linear, look)
         clock.lap("look", 0.5)
     kind = _kind(proxy, facts, display)

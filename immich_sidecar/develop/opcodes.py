@@ -6,7 +6,6 @@ lens profile for the part of the sensor that is developed. Lists with a lens opc
 
 import math
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_sidecar.develop import tiff
+from immich_sidecar.develop.dng import crop_of, opcodes
 from immich_sidecar.develop.probe import FileFacts
 from immich_sidecar.recipe.operations.lens import Falloff, LensProfile, Warp
 
-_OPCODES, _ACTIVE_AREA, _CROP_ORIGIN, _CROP_SIZE = 51022, 50829, 50719, 50720
+_OPCODES, _ACTIVE_AREA = 51022, 50829
 _WARP, _WARP_FISHEYE, _VIGNETTE, _WARP_2 = 1, 2, 3, 14
 #: Pixels by which the size that LibRaw gives may differ from what the file says.
 _SLACK = 8
@@ -44,7 +44,7 @@ def embedded_profile(path: Path, facts: FileFacts) -> LensProfile | None:
     warp: Warp | None = None
     falloff: Falloff | None = None
     try:
-        for identity, data in _opcodes(blob):
+        for identity, data in opcodes(blob):
             if identity in (_WARP_FISHEYE, _WARP_2) or (identity == _WARP and warp is not None):
                 return None
             if identity == _WARP:
@@ -75,9 +75,9 @@ class _Area:
         top, left, bottom, right = directory.numbers(_ACTIVE_AREA) or (0.0, 0.0, height, width)
         area = (right - left, bottom - top)
         frame = (facts.height, facts.width) if facts.orientation >= 5 else (facts.width, facts.height)
-        origin, size = directory.numbers(_CROP_ORIGIN), directory.numbers(_CROP_SIZE)
-        if len(origin) == len(size) == 2 and _alike(size, frame):
-            return cls(area, (origin[0], origin[1]), facts)
+        crop = crop_of(directory)
+        if crop is not None and _alike((crop[3], crop[2]), frame):
+            return cls(area, (crop[1], crop[0]), facts)
         if _alike(area, frame):
             return cls(area, (0.0, 0.0), facts)
         return cls(area, (-left, -top), facts) if _alike((width, height), frame) else None
@@ -106,19 +106,6 @@ class _Area:
 
 def _alike(size: tuple[float, ...], frame: tuple[int, int]) -> bool:
     return all(abs(a - b) <= _SLACK for a, b in zip(size, frame, strict=True))
-
-
-def _opcodes(blob: bytes) -> Iterator[tuple[int, bytes]]:
-    """Numbers and data of the opcodes of a list, which is big-endian in every file."""
-    (count,) = struct.unpack_from(">I", blob)
-    at = 4
-    for _ in range(count):
-        identity, _, _, length = struct.unpack_from(">4I", blob, at)
-        at += 16
-        if at + length > len(blob):
-            raise ValueError("an opcode is cut short")
-        yield identity, blob[at : at + length]
-        at += length
 
 
 def _warp(data: bytes, area: _Area) -> Warp:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from immich_sidecar.recipe.plan import DecodePlan
 Array = NDArray[Any]
 Display = NDArray[np.uint8]
 Linear = NDArray[np.float32]
+
+WhiteBalance = Literal["as_shot", "auto"]
 
 _Patches = tuple[tuple[Linear, ...], tuple[Linear, ...]]
 
@@ -52,6 +54,8 @@ class Proxy:
     patch_scale: float
     #: RAW: what is known of the camera's colours.
     camera: Camera | None = None
+    #: RAW: where the white balance comes from, as the `decode` step names it.
+    white_balance: WhiteBalance = "as_shot"
 
 
 def load_proxy(
@@ -86,12 +90,29 @@ def _raw_proxy(path: Path, facts: FileFacts, max_edge: int) -> Proxy:
     if half.camera is None:
         # More than three colours, or none that are known: LibRaw makes the best of them.
         half = decode(path, facts, decode_plan=DecodePlan(), at_least=1)
+    embedded = raw.embedded_preview(path, at_least=max_edge)
+    white_balance: WhiteBalance = "as_shot"
+    if half.camera is not None and half.camera.as_shot is None and embedded is not None:
+        # The file does not say what the camera took for white: the nearer of daylight and a grey world is taken.
+        other = decode(path, facts, decode_plan=DecodePlan("auto", colour_matrix=_IDENTITY), at_least=1)
+        if _colour_distance(other, embedded) < _colour_distance(half, embedded):
+            half, white_balance = other, "auto"
     to_srgb = np.eye(3) if half.camera is None else half.camera.to_srgb
     patches = _patches([_encode(_codes(_as_srgb(patch, to_srgb))) for patch in _cut(half.pixels)])
     scale = max(half.pixels.shape[:2]) / max(half.full_size)
-    embedded = raw.embedded_preview(path, at_least=max_edge)
     linear = oriented(_as_srgb(shrunk(half.pixels, max_edge), to_srgb), half.orientation)
-    return _proxy(facts, linear, patches, patch_scale=scale, embedded=embedded, camera=half.camera)
+    return _proxy(
+        facts, linear, patches, patch_scale=scale, embedded=embedded, camera=half.camera, white_balance=white_balance
+    )
+
+
+def _colour_distance(decoded: Decoded, shown: Display) -> float:
+    """How far the mean colours of camera RGB and of the camera's own picture are apart, in stops."""
+    to_srgb = np.eye(3) if decoded.camera is None else decoded.camera.to_srgb
+    scene = np.maximum(to_srgb @ decoded.pixels[::4, ::4].reshape(-1, 3).mean(axis=0), 1.0)
+    light = ((np.arange(256) / 255.0) ** 2.2)[shown[::4, ::4].reshape(-1, 3)].mean(axis=0) + 1e-6
+    apart = np.log2(scene / scene[1]) - np.log2(light / light[1])
+    return float(np.hypot(apart[0], apart[2]))
 
 
 def _as_srgb(pixels: Array, to_srgb: NDArray[np.float64]) -> Linear:
@@ -114,6 +135,7 @@ def _proxy(
     patch_scale: float = 1.0,
     embedded: Display | None = None,
     camera: Camera | None = None,
+    white_balance: WhiteBalance = "as_shot",
 ) -> Proxy:
     return Proxy(
         display=_encode(_codes(linear)) if display is None else display,
@@ -126,6 +148,7 @@ def _proxy(
         chroma_patches=patches[1],
         patch_scale=round(patch_scale, 2),
         camera=camera,
+        white_balance=white_balance,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_sidecar.develop import bayer, jpeg, tiff
+from immich_sidecar.develop import bayer, dng, jpeg, shading, tiff
 from immich_sidecar.develop.bayer import Mosaic
 from immich_sidecar.develop.camera import Camera, camera_of
 from immich_sidecar.develop.foreign_names import libraw_file
@@ -22,6 +22,8 @@ from immich_sidecar.recipe.plan import DecodePlan
 #: EXIF orientation of LibRaw's `flip` (bit 0 mirrors, bit 1 flips, bit 2 transposes).
 _ORIENTATIONS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
 _NO_CROP = 0xFFFF
+#: Sides in pixels of a crop that may be meant, at least.
+_SMALLEST_CROP = 32
 #: Tags: the maker; of a DNG the arrangement of colours, and the size of the rectangle of black levels that repeats.
 _MAKE, _CFA_PATTERN, _BLACK_REPEATS = 271, 33422, 50713
 
@@ -58,7 +60,7 @@ def read_head(path: Path) -> Head:
         If LibRaw cannot open the file.
     """
     with opened(path) as file:
-        _, _, height, width = _frame(file)
+        _, _, height, width = _frame(file, dng.read(path))
         preview = b""
         try:
             thumbnail = _thumbnail(file)
@@ -87,7 +89,7 @@ def embedded_preview(path: Path, *, at_least: int | None = None) -> NDArray[np.u
         except UndecodableError:
             return None
         orientation = _ORIENTATIONS.get(file.sizes.flip, 1)
-        _, _, height, width = _frame(file)
+        _, _, height, width = _frame(file, dng.read(path))
     if thumbnail is None:
         return None
     header: jpeg.Header | None = None
@@ -133,10 +135,18 @@ def read_pixels(
     """
     with _errors(path):
         # Where something fails the file is left to be collected: what is told of the failure may hold its values.
-        file = libraw_file(path)
-        mosaic = bayer.read(file, plan, _frame(file)) if _is_plain(path) else None
+        found = dng.read(path)
+        if found is not None and found.problem:
+            raise UnsupportedError(_not_read(path, found.problem))
+        if found is not None and found.ends_early:
+            raise UndecodableError(_ends_early(path))
+        file = _opened(path, found)
+        frame = _frame(file, found)
+        if found is not None:
+            shading.undo(file, found)
+        mosaic = bayer.read(file, plan, frame) if _is_plain(path) else None
         if mosaic is None:
-            linear = _by_libraw(file, plan, half_size=half_size)
+            linear = _by_libraw(file, plan, frame, half_size=half_size)
             file.close()
             return linear
         if keep_mosaic and not half_size:
@@ -147,8 +157,13 @@ def read_pixels(
         return linear
 
 
-def _by_libraw(file: Any, plan: DecodePlan, *, half_size: bool) -> LinearPixels:
+def _by_libraw(
+    file: Any, plan: DecodePlan, frame: tuple[int, int, int, int] | None = None, *, half_size: bool
+) -> LinearPixels:
     import rawpy
+
+    # After the pixels are made LibRaw takes sensors of four colours for ones of three.
+    has_three_colours = file.num_colors == 3
 
     modes = {
         "clip": rawpy.HighlightMode.Clip,
@@ -180,7 +195,7 @@ def _by_libraw(file: Any, plan: DecodePlan, *, half_size: bool) -> LinearPixels:
         "daylight": file.daylight_whitebalance,
     }
     factors = [float(v) for v in balances[plan.white_balance][:3]]
-    top, left, height, width = _frame(file)
+    top, left, height, width = frame or _frame(file, None)
     whole = (file.sizes.iheight, file.sizes.iwidth)
     # LibRaw scales by the smallest factor when clipping and by the largest otherwise.
     spread = max(factors) / min(factors) if min(factors) > 0 else 1.0
@@ -191,18 +206,28 @@ def _by_libraw(file: Any, plan: DecodePlan, *, half_size: bool) -> LinearPixels:
         first, last = (top + step - 1) // step, (left + step - 1) // step
         pixels = pixels[first : first + height // step, last : last + width // step]
     headroom = 1.0 if plan.highlight == "clip" else spread
-    return LinearPixels(np.ascontiguousarray(pixels[..., :3]), headroom, camera_of(file))
+    camera = camera_of(file) if has_three_colours else None
+    return LinearPixels(np.ascontiguousarray(pixels[..., :3]), headroom, camera)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """A RAW file opened by LibRaw; what goes wrong with it becomes an error of ours."""
     with _errors(path):
-        file = libraw_file(path)
+        file = _opened(path, dng.read(path), with_pixels=False)
         try:
             yield file
         finally:
             file.close()
+
+
+def _opened(path: Path, found: dng.Dng | None, *, with_pixels: bool = True) -> Any:
+    """A file opened by LibRaw; without pixels, only its header and the preview may be asked for."""
+    import rawpy
+
+    if found is None or not found.is_jpeg_xl:
+        return libraw_file(path)
+    return rawpy.imread(io.BytesIO(dng.uncompressed(path, found, with_pixels=with_pixels)))
 
 
 @contextmanager
@@ -212,12 +237,24 @@ def _errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (rawpy.LibRawFileUnsupportedError, rawpy.LibRawNotImplementedError) as error:
-        raise UnsupportedError(f"{path.name} is a RAW file that LibRaw does not read: {_said(error)}.") from None
+        found = dng.read(path)
+        raise UnsupportedError(_not_read(path, (found and found.problem) or _said(error))) from None
     except rawpy.LibRawIOError:
         # LibRaw's words for it, "Input/output error", would make people look for a broken disk.
-        raise UndecodableError(f"{path.name} is a damaged RAW file: it ends too early.") from None
+        raise UndecodableError(_ends_early(path)) from None
     except rawpy.LibRawError as error:
         raise UndecodableError(f"{path.name} is a damaged RAW file: {_said(error)}.") from None
+
+
+def _ends_early(path: Path) -> str:
+    return f"{path.name} is a damaged RAW file: it ends too early."
+
+
+def _not_read(path: Path, reason: str) -> str:
+    return (
+        f"{path.name} is a RAW file that LibRaw does not read: {reason}. "
+        "A converter may make a DNG of it that is read; the camera's JPEG is, too."
+    )
 
 
 def _said(error: Exception) -> str:
@@ -239,10 +276,19 @@ def _thumbnail(file: Any) -> bytes | NDArray[np.uint8] | None:
     return np.asarray(thumbnail.data) if thumbnail.format == rawpy.ThumbFormat.BITMAP else None
 
 
-def _frame(file: Any) -> tuple[int, int, int, int]:
-    """Top, left, height, width of the part of LibRaw's picture that the camera means to be seen."""
+def _frame(file: Any, found: dng.Dng | None) -> tuple[int, int, int, int]:
+    """Top, left, height, width of the part of LibRaw's picture that the camera means to be seen.
+
+    Of a DNG that is what the file says; LibRaw passes over some of it.
+    """
     sizes = file.sizes
     whole = (0, 0, sizes.iheight, sizes.iwidth)
+    said = found.crop() if found is not None else None
+    if said is not None and (sizes.iheight, sizes.iwidth) == (sizes.height, sizes.width):
+        top, left, height, width = (int(n) for n in said)
+        inside = top >= 0 and left >= 0 and top + height <= sizes.height and left + width <= sizes.width
+        if inside and min(height, width) >= _SMALLEST_CROP:
+            return top, left, height, width
     left, top = sizes.crop_left_margin - sizes.left_margin, sizes.crop_top_margin - sizes.top_margin
     fits = left >= 0 and top >= 0 and sizes.crop_left_margin != _NO_CROP
     fits = fits and left + sizes.crop_width <= sizes.width and top + sizes.crop_height <= sizes.height
@@ -267,15 +313,17 @@ def _is_plain(path: Path) -> bool:
 
 
 def _saturation(file: Any) -> int | None:
-    """What `bayer.saturation` finds in a file that is no plain Bayer mosaic but has one value a pixel.
+    """Where values are saturated in a file that is no plain Bayer mosaic, counted from the black level.
 
-    LibRaw counts it from the black level.
+    Of one value a pixel that is what `bayer.saturation` finds. With three values a pixel LibRaw takes the white level
+    as it is for one above black, which leaves the picture too dark.
     """
     try:
         values = file.raw_image_visible
     except (AttributeError, RuntimeError):
-        return None
+        values = None
     if values is None or values.ndim != 2:
-        return None
+        black = min(file.black_level_per_channel[:3])
+        return int(file.white_level) - black if black > 0 else None
     found = bayer.saturation(values, int(file.white_level))
     return None if found is None else found - min(file.black_level_per_channel)

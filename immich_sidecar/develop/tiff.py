@@ -54,6 +54,8 @@ class Directory:
     """One image file directory: values by tag number; text and undefined data as `bytes`."""
 
     values: dict[int, tuple[Value, ...]] = field(default_factory=dict)
+    #: Where it lies in the structure.
+    offset: int = 0
 
     def number(self, tag: int) -> float | None:
         """The first value of a tag as a number."""
@@ -150,7 +152,7 @@ class _Reader:
             if value:
                 values[tag] = value
         following = table[12 * count : 12 * count + 4]
-        return Directory(values), struct.unpack(self._order + "I", following)[0] if len(following) == 4 else 0
+        return Directory(values, offset), struct.unpack(self._order + "I", following)[0] if len(following) == 4 else 0
 
     def _value(self, kind: int, length: int, inline: bytes) -> tuple[Value, ...]:
         if kind not in _TYPES:

@@ -7,6 +7,7 @@ alone.
 """
 
 from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,8 @@ class Look(BaseModel):
     colour_matrix: Matrix | None = None
     #: Where it comes from.
     source: LookSource
+    #: What it begins with: the camera's white balance (daylight where the file has none), or a grey world.
+    white_balance: Literal["as_shot", "auto"] = "as_shot"
     #: Rank correlation -1..1 between RAW data and the camera's picture; None without one.
     similarity: float | None = None
 
