@@ -9,8 +9,9 @@ _LEAST_DEGREES = 0.6
 _MOST_DEGREES = 8.0
 #: From so many degrees on a lean is rarer than among the photos that the judge has learnt from, which were turned to 3
 #: to 5 and 5 to 8 degrees as often as to less; and the power of the degrees with which it becomes so. Of 252 photos of
-#: COCO that tell their level, 105 lean by 0.6 to 3 degrees, 10 by 3 to 5 and 4 by 5 to 8 (`tilt_truth.csv`).
-_RARE_DEGREES, _RARER = 2.5, 2.5
+#: COCO that tell their level, 105 lean by 0.6 to 3 degrees, 10 by 3 to 5 and 4 by 5 to 8 (`tilt_truth.csv`); those who
+#: ask for a turn have more.
+_RARE_DEGREES, _RARER = 3.0, 2.0
 #: How much more a wrong turn counts than a right one.
 _CAUTION = 0.3
 #: Below this confidence a lean is not even offered.
