@@ -32,6 +32,8 @@ _NOT_PALE, _NOT_PALE_IF_WARM = (0.75, 0.85), (0.85, 0.95)
 _KNOWN = (0.12, 0.15)
 #: A green that is so many times as much as its warmth or coolness. No hour of the day is that, and no toning.
 _GREEN = 1.5
+#: Share of dark pixels from which on, and to which, so little is lit that a green may be the lamp's own.
+_LITTLE_LIT = (0.8, 0.7)
 
 
 def suggest(analysis: Analysis) -> Suggestion | None:
@@ -46,7 +48,10 @@ def suggest(analysis: Analysis) -> Suggestion | None:
         # Without colours it is black and white, and a toning of that, brown or blue, is a choice.
         return None
     sure = light.colour_confidence
-    if not green:
+    if green:
+        # No hour of the day is green; but a lamp in the dark may be, and what is dark shows no cast.
+        sure *= ramp(analysis.exposure.darkness, *_LITTLE_LIT)
+    else:
         sure *= _as_meant(analysis.exposure, light, warm, magenta)
     if sure < _WORTH_OFFERING:
         return None

@@ -7,8 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from immich_sidecar.advise import detail
 from immich_sidecar.advise.adviser import APPLY_AT, AUTO_APPROVE_AT, Suggestion, advise
-from immich_sidecar.analysis.analysis import analyse
+from immich_sidecar.analysis.analysis import Analysis, Facts, analyse
+from immich_sidecar.analysis.measure.noise import Noise
+from immich_sidecar.analysis.measure.sharpness import Sharpness
 from immich_sidecar.develop.engine import render
 from immich_sidecar.recipe.recipe import Operation, Source
 from tests.analysis.test_noise import grainy
@@ -63,6 +66,20 @@ def test_texture_is_left_alone(tmp_path: Path) -> None:
 
     step = suggestions(path).get("denoise")
     assert step is None or step.confidence < APPLY_AT
+
+
+def denoising(unevenness: float, *, is_raw: bool) -> float:
+    facts = Facts.model_construct(is_raw=is_raw, width=2000, height=1500)
+    noise = Noise(luma=5.0, chroma=0.0, blocks=2000, unevenness=unevenness)
+    sharpness = Sharpness(edge_width=None, score=0.0)
+    steps = detail.suggest(Analysis.model_construct(facts=facts, noise=noise, sharpness=sharpness))
+    return steps[0].confidence if steps else 0.0
+
+
+def test_what_is_a_quarter_rougher_than_the_smoothest_is_texture_in_a_finished_picture() -> None:
+    assert denoising(1.08, is_raw=False) == denoising(1.2, is_raw=True) == pytest.approx(0.95)
+    assert denoising(1.2, is_raw=False) < APPLY_AT
+    assert denoising(1.3, is_raw=False) == 0.0
 
 
 def test_raw_is_sharpened_unless_noise_dominates(tmp_path: Path) -> None:

@@ -62,6 +62,12 @@ def test_no_scene_is_meant_green_all_over(scene: dict[str, float]) -> None:
         assert balance(colour=meant, **scene) < APPLY_AT
 
 
+def test_a_green_lamp_in_the_dark_is_kept() -> None:
+    assert balance(colour=GREEN, darkness=0.7) == pytest.approx(0.9)
+    assert balance(colour=GREEN, darkness=0.75) < APPLY_AT
+    assert balance(colour=GREEN, darkness=0.8) == 0.0
+
+
 def test_a_green_that_is_half_cool_counts_as_cool() -> None:
     assert balance(colour=(-0.6, -0.1), variety=0.05) == 0.0
     assert balance(colour=(-0.6, -0.3), variety=0.05) == pytest.approx(0.9)

@@ -16,14 +16,21 @@ def confidence(degrees: float, likely: float) -> float:
 
 def test_what_is_certain_is_turned_however_large() -> None:
     assert confidence(2.0, 0.97) == pytest.approx(0.97, abs=0.01)
-    assert confidence(-7.5, 0.97) > 0.9
+    assert confidence(-7.5, 0.995) > 0.9
 
 
 def test_large_turns_have_to_be_surer_than_small_ones() -> None:
     assert confidence(2.0, 0.7) > APPLY_AT > confidence(7.5, 0.7)
-    steps = [confidence(degrees, 0.8) for degrees in (2.0, 3.0, 4.5, 6.0, 8.0)]
+    steps = [confidence(degrees, 0.9) for degrees in (1.5, 3.0, 3.5, 4.0, 5.0)]
     assert steps[0] == steps[1]
-    assert steps[1:] == sorted(steps[1:], reverse=True)
+    assert steps[1:] == sorted(set(steps[1:]), reverse=True)
+
+
+def test_a_lean_is_rare_as_among_photos_that_nobody_turned() -> None:
+    for degrees, likely in ((4.5, 0.83), (7.5, 0.9)):
+        assert confidence(degrees, likely) < APPLY_AT <= confidence(2.0, likely)
+    assert confidence(4.5, 0.9) >= APPLY_AT
+    assert confidence(7.5, 0.97) >= APPLY_AT
 
 
 def test_hardly_visible_and_enormous_leans_are_left() -> None:
