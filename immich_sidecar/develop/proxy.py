@@ -22,6 +22,10 @@ _Patches = tuple[tuple[Linear, ...], tuple[Linear, ...]]
 
 #: Side of a patch in pixels, and how many there are a side of the picture.
 PATCH_EDGE, PATCH_GRID = 256, 3
+#: Rows of a picture that is halved which are made at a time.
+_HALVED = 64
+#: Rows that are turned into sRGB at a time.
+_ROWS = 256
 #: Asks for camera RGB as it is.
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
@@ -160,12 +164,28 @@ def _halved(pixels: Array, size: tuple[int, int]) -> Array:
 
     Halving is much faster than any other factor; what is odd loses its last row or column.
     """
+    height, width, times = *pixels.shape[:2], 0
+    while min(height // size[1], width // size[0]) >= 2:
+        height, width, times = height // 2, width // 2, times + 1
+    if times == 0:
+        return pixels
+    # Some rows at a time, so that no half of all need lie in memory where a quarter of that is asked for.
+    step = _HALVED << times
+    out = np.empty((height, width, *pixels.shape[2:]), pixels.dtype)
+    for first in range(0, len(pixels), step):
+        part = _halved_times(pixels[first : first + step], times)
+        out[first >> times : (first >> times) + len(part)] = part
+    return out
+
+
+def _halved_times(pixels: Array, times: int) -> Array:
     import cv2
 
-    while min(pixels.shape[0] // size[1], pixels.shape[1] // size[0]) >= 2:
+    for _ in range(times):
         height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-        even = pixels[: 2 * height, : 2 * width]
-        pixels = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+        if height == 0:
+            return np.empty((0, width, *pixels.shape[2:]), pixels.dtype)
+        pixels = cv2.resize(pixels[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
     return pixels
 
 
@@ -198,7 +218,11 @@ def in_srgb(decoded: Decoded, pixels: Array) -> Array:
     """Code values of a decoded picture (not RAW) to sRGB display values, `uint8`."""
     if pixels.dtype == np.uint8 and decoded.space.is_srgb:
         return pixels
-    return _encode(np.round(_linear(decoded, pixels) * 65535.0).astype(np.uint16))
+    display = np.empty(pixels.shape, np.uint8)
+    for first in range(0, len(pixels), _ROWS):
+        linear = _linear(decoded, pixels[first : first + _ROWS])
+        display[first : first + _ROWS] = _encode(np.round(linear * 65535.0).astype(np.uint16))
+    return display
 
 
 def _cut(pixels: Array) -> list[Array]:
