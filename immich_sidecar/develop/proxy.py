@@ -1,6 +1,6 @@
 """Small pictures for measuring, and a few patches at full resolution for noise and sharpness."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ Array = NDArray[Any]
 Display = NDArray[np.uint8]
 Linear = NDArray[np.float32]
 
-_Patches = tuple[tuple[Linear, ...], tuple[Linear, ...]]
+#: Luma and colour differences of each patch.
+Patches = tuple[tuple[Linear, ...], tuple[Linear, ...]]
 
 #: Side of a patch in pixels, and how many there are a side of the picture.
 PATCH_EDGE, PATCH_GRID = 256, 3
@@ -65,11 +66,13 @@ def load_proxy(
     facts: FileFacts | None = None,
     decoded: Decoded | None = None,
     halves: Array | None = None,
+    patches: Patches | None = None,
 ) -> Proxy:
     """Decode a photo small, with patches at full resolution.
 
-    `decoded` is the whole picture where it has been decoded already, and `halves` what `halved` makes of its pixels
-    for an edge of at least `max_edge`; both stay as they are, and are of no use for RAW.
+    `decoded` is the whole picture where it has been decoded already, `halves` what `halved` makes of its pixels
+    for an edge of at least `max_edge`, and `patches` what `patches_of` makes of it; all stay as they are, and are of
+    no use for RAW. Where both of the latter are given, of the former an outline is enough.
 
     Raises what `probe` and `decode` raise.
     """
@@ -77,11 +80,22 @@ def load_proxy(
     if facts.is_raw:
         return _raw_proxy(path, facts, max_edge)
     full = decode(path, facts) if decoded is None else decoded
-    patches = _patches([in_srgb(full, patch) for patch in _cut(full.pixels)])
+    patches = patches or patches_of(full)
     small = oriented(shrunk(full.pixels, max_edge, halves=halves), full.orientation)
     # What is in sRGB is a display picture already.
     display = small if small.dtype == np.uint8 and full.space.is_srgb else None
     return _proxy(facts, _linear(full, small), patches, display=display)
+
+
+def patches_of(decoded: Decoded) -> Patches:
+    """What `Proxy.detail_patches` and `Proxy.chroma_patches` are, of a decoded picture that is no RAW."""
+    return _patches([in_srgb(decoded, patch) for patch in _cut(decoded.pixels)])
+
+
+def outline_of(decoded: Decoded) -> Decoded:
+    """A decoded picture without its pixels: others of the same shape that take no memory."""
+    nothing: Any = np.broadcast_to(decoded.pixels.dtype.type(0), decoded.pixels.shape)
+    return replace(decoded, pixels=nothing)
 
 
 def _raw_proxy(path: Path, facts: FileFacts, max_edge: int) -> Proxy:
@@ -112,7 +126,7 @@ def _codes(linear: Linear) -> NDArray[np.uint16]:
 def _proxy(
     facts: FileFacts,
     linear: Linear,
-    patches: _Patches,
+    patches: Patches,
     *,
     display: Display | None = None,
     patch_scale: float = 1.0,
@@ -140,10 +154,8 @@ def shrunk(pixels: Array, max_edge: int, *, halves: Array | None = None) -> Arra
     """
     from immich_sidecar.develop.averaging import averaged
 
-    size = _size(pixels, max_edge)
-    if size is None:
-        return pixels
-    return averaged(_halved(pixels if halves is None else halves, size), size)
+    size, start = _size(pixels, max_edge), pixels if halves is None else halves
+    return start if size is None else averaged(_halved(start, size), size)
 
 
 def halved(pixels: Array, max_edge: int) -> Array:
@@ -237,7 +249,7 @@ def _cut(pixels: Array) -> list[Array]:
     ]
 
 
-def _patches(patches: list[Array]) -> _Patches:
+def _patches(patches: list[Array]) -> Patches:
     """Luma and colour differences (JFIF) of display patches."""
     luma, chroma = [], []
     for patch in patches:

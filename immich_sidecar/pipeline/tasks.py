@@ -127,11 +127,12 @@ def _made_small(path: Path, facts: "FileFacts") -> "tuple[bytes, Proxy]":
     """The preview of a picture and what is measured, for which it is decoded once, and let go of then."""
     from immich_sidecar.develop.decode import decode
     from immich_sidecar.develop.preview import preview_of
-    from immich_sidecar.develop.proxy import halved, load_proxy
+    from immich_sidecar.develop.proxy import halved, load_proxy, outline_of, patches_of
 
     decoded = decode(path, facts)
-    halves = halved(decoded.pixels, PREVIEW_EDGE)
-    proxy = load_proxy(path, facts=facts, decoded=decoded, halves=halves)
+    halves, patches = halved(decoded.pixels, PREVIEW_EDGE), patches_of(decoded)
+    decoded = outline_of(decoded)
+    proxy = load_proxy(path, facts=facts, decoded=decoded, halves=halves, patches=patches)
     return preview_of(decoded, halves=halves, max_edge=PREVIEW_EDGE), proxy
 
 
