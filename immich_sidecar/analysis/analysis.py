@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,7 +20,6 @@ from immich_sidecar.analysis.measure.raw_white import RawWhite, balanced, measur
 from immich_sidecar.analysis.measure.sharpness import Sharpness, measure_sharpness
 from immich_sidecar.analysis.measure.sky import measure_sky
 from immich_sidecar.analysis.measure.tilt import Tilt, measure_tilt
-from immich_sidecar.develop.decode import Decoded
 from immich_sidecar.develop.optics import read_optics
 from immich_sidecar.develop.probe import FileFacts, probe
 from immich_sidecar.develop.proxy import Proxy, load_proxy
@@ -118,8 +117,7 @@ def analyse(
     path: Path,
     *,
     facts: FileFacts | None = None,
-    decoded: Decoded | None = None,
-    halves: "NDArray[Any] | None" = None,
+    proxy: Proxy | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Analysis:
     """Measure a photo file.
@@ -134,10 +132,8 @@ def analyse(
         The original; only read.
     facts
         What `probe` says of it, where it has been asked already.
-    decoded
-        Its whole picture, where it has been decoded already (not of RAW files).
-    halves
-        That picture halved for an edge of at least 1024 pixels (see `halved`), where that has been done already.
+    proxy
+        What `load_proxy` makes of it, where that has been done already.
     on_progress
         Told the finished part 0..1.
 
@@ -152,7 +148,7 @@ def analyse(
     optics = read_optics(path)
     lens = measure_lens(path, facts, optics)
     clock.lap("lens", 0.07)
-    proxy = load_proxy(path, facts=facts, decoded=decoded, halves=halves)
+    proxy = proxy or load_proxy(path, facts=facts)
     clock.lap("decode", 0.4)
     display, linear, look, white = proxy.display, proxy.linear, None, None
     if facts.is_raw:

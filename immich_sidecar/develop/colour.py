@@ -20,6 +20,7 @@ from immich_sidecar.develop.curves import (
 )
 from immich_sidecar.develop.decode import Decoded
 from immich_sidecar.develop.icc import ColourSpace
+from immich_sidecar.develop.overwriting import in_bytes
 from immich_sidecar.develop.picture_memory import picture
 from immich_sidecar.develop.proxy import shrunk
 from immich_sidecar.develop.tints import grey_weights, oklab_matrices, toned_greys
@@ -287,7 +288,14 @@ def coloured(
         falloff=falloff,
         deep=deep,
     )
-    out = pixels if in_place and pixels.dtype == depth else picture(pixels.shape, depth)
+    out: NDArray[Any]
+    if in_place and pixels.dtype == depth:
+        out = pixels
+    elif in_place and not deep:
+        # A few rows are read before any is written, and bytes come to lie before what they are made of.
+        out = in_bytes(pixels)
+    else:
+        out = picture(pixels.shape, depth)
     whole.run(pixels, out)
     return out
 

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_sidecar.develop import deep_tiff, jpeg, jxl, raw, tiff
+from immich_sidecar.develop import deep_tiff, heic, jpeg, jxl, picture_memory, raw, tiff
 from immich_sidecar.develop.bayer import Mosaic
 from immich_sidecar.develop.camera import Camera
 from immich_sidecar.develop.curves import display_curve
 from immich_sidecar.develop.damage import told_as_damage
+from immich_sidecar.develop.foreign_names import has_text_name
 from immich_sidecar.develop.icc import H273_PRIMARIES, ColourSpace, named_space, read_grey_profile, read_profile
 from immich_sidecar.develop.picture_memory import picture
 from immich_sidecar.develop.probe import FileFacts
@@ -35,6 +36,8 @@ _HARMLESS = re.compile(r"extraneous bytes before marker 0x(d9|da|c4|dd)|Invalid 
 _ENDS_EARLY = "Premature end of JPEG file"
 #: What libjpeg-turbo reports about whole files whose channels are sampled in ways that it has no name for.
 _ODDLY_SAMPLED = "Could not determine subsampling"
+#: Rows that are converted at a time.
+_ROWS = 256
 _WITH_ALPHA = ("RGBA", "RGBa", "PA", "LA", "La")
 
 
@@ -85,6 +88,9 @@ def decode(
         return _raw(path, facts, decode_plan or DecodePlan(), at_least, keep_mosaic)
     if facts.format == "jpeg":
         return _jpeg(path, facts, at_least)
+    if facts.bit_depth > 8 or facts.format != "heic":
+        # What other decoders need is their own.
+        picture_memory.release()
     if facts.format == "heic":
         return _heic(path, facts)
     if facts.format == "jxl":
@@ -171,19 +177,9 @@ def _is_adobe_rgb(header: jpeg.Header) -> bool:
 
 
 def _heic(path: Path, facts: FileFacts) -> Decoded:
-    import pillow_heif
-
     with told_as_damage(path):
-        heif = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
-        pixels = np.asarray(heif)
-        depth = int(heif.info.get("bit_depth") or 8)
-        icc = heif.info.get("icc_profile") or b""
-        nclx = heif.info.get("nclx_profile") or {}
-    if pixels.dtype == np.uint16:
-        # The bits stand at the upper end of 16.
-        pixels = _stretched(pixels, ((1 << depth) - 1) << (16 - depth))
-    primaries = int(nclx.get("color_primaries", 2)) if isinstance(nclx, dict) else 2
-    return _managed(_three_channels(pixels), icc, facts, primaries=primaries)
+        found = heic.read(path)
+    return _managed(_three_channels(found.pixels), found.icc, facts, primaries=found.primaries)
 
 
 def _jxl(path: Path, facts: FileFacts) -> Decoded:
@@ -205,16 +201,12 @@ def _deep_avif(path: Path, facts: FileFacts) -> Decoded:
     with told_as_damage(path):
         pixels = np.asarray(imagecodecs.avif_decode(path.read_bytes(), index=0, numthreads=1))
     if pixels.dtype == np.uint16:
-        pixels = _stretched(pixels, (1 << facts.bit_depth) - 1)
+        levels = heic.code_levels((1 << facts.bit_depth) - 1)
+        for first in range(0, len(pixels), _ROWS):
+            pixels[first : first + _ROWS] = levels[pixels[first : first + _ROWS]]
     icc = _pillow_icc(path)
     primaries = 2 if icc else _nclx_primaries(path)
     return _managed(_three_channels(pixels), icc, facts, primaries=primaries)
-
-
-def _stretched(pixels: Any, top: int) -> Any:
-    """Code values of up to `top` over all of 16 bits."""
-    table = np.minimum(np.arange(65536, dtype=np.uint64) * 65535 + top // 2, 65535 * top) // top
-    return table.astype(np.uint16)[pixels]
 
 
 def _three_channels(pixels: Any) -> Any:
@@ -248,13 +240,20 @@ def _deep_png(path: Path) -> Any:
     import cv2
 
     try:
-        pixels: Any = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+        # It holds the file beside the pixels where it gets no name.
+        pixels: Any = (
+            cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            if has_text_name(path)
+            else cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+        )
     except cv2.error:
         return None
     if pixels is None or pixels.dtype != np.uint16:
         return None
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+        order = cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
+        for first in range(0, len(pixels), _ROWS):
+            pixels[first : first + _ROWS] = cv2.cvtColor(pixels[first : first + _ROWS], order)
     return _three_channels(pixels)
 
 
@@ -281,12 +280,27 @@ def _by_pillow(path: Path, facts: FileFacts) -> Decoded:
             if image.mode in ("CMYK", "LAB", "L", "LA") and icc and _space(icc) is None:
                 return _converted(image, icc, facts)
             if image.mode in _WITH_ALPHA or "transparency" in image.info:
-                return _managed(_over_white(np.asarray(image.convert("RGBA"))), icc, facts)
+                return _managed(_pixels_of(image, "RGBA"), icc, facts)
             grey = image.mode in ("L", "1")
-            pixels = np.asarray(image.convert("RGB"))
+            pixels = _pixels_of(image, "RGB")
             from_cmyk = image.mode not in ("RGB", "P", "L", "1")
+            # Its own pixels would stay for as long as anything refers to it.
+            image.close()
     primaries = _nclx_primaries(path) if facts.format == "avif" and not icc else 2
-    return _managed(np.ascontiguousarray(pixels), b"" if from_cmyk else icc, facts, primaries, grey=grey)
+    return _managed(pixels, b"" if from_cmyk else icc, facts, primaries, grey=grey)
+
+
+def _pixels_of(image: Any, mode: str) -> NDArray[np.uint8]:
+    """The pixels of one of Pillow's pictures in RGB, through `mode`; what is transparent is laid over white.
+
+    Some rows at a time: Pillow would copy the whole picture more than once.
+    """
+    pixels = picture((image.height, image.width, 3), np.uint8)
+    for first in range(0, image.height, _ROWS):
+        last = min(first + _ROWS, image.height)
+        strip = np.asarray(image.crop((0, first, image.width, last)).convert(mode))
+        pixels[first:last] = _over_white(strip) if mode == "RGBA" else strip
+    return pixels
 
 
 def _nclx_primaries(path: Path) -> int:

@@ -11,6 +11,8 @@ from immich_sidecar.develop.damage import DAMAGE
 #: Values of the tags for photometric interpretation and extra samples.
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _ASSOCIATED, _UNASSOCIATED = 1, 2
+#: Bytes of a file that are read ahead.
+_BUFFER = 4_000_000
 
 
 def deep_pixels(path: Path) -> NDArray[np.uint16] | None:
@@ -37,7 +39,7 @@ def deep_pixels(path: Path) -> NDArray[np.uint16] | None:
             if any(count == 0 or offset + count > file.filehandle.size for offset, count in places):
                 return None
             # With samples in planes of their own, or interleaved, in front or behind.
-            pixels: NDArray[Any] = page.asarray(maxworkers=1).reshape(page.shaped)
+            pixels: NDArray[Any] = page.asarray(maxworkers=1, buffersize=_BUFFER).reshape(page.shaped)
             kinds = page.extrasamples
             is_white = page.photometric == _WHITE_IS_ZERO
     except DAMAGE:

@@ -25,11 +25,12 @@ from immich_sidecar.develop.falloff import falloff_after, falloff_before
 from immich_sidecar.develop.geometry import output_size, placed
 from immich_sidecar.develop.icc import ColourSpace
 from immich_sidecar.develop.local import locally
+from immich_sidecar.develop.overwriting import takes_much
 from immich_sidecar.develop.probe import FileFacts, probe
 from immich_sidecar.develop.proxy import shrunk
 from immich_sidecar.develop.sharpen import sharpened
 from immich_sidecar.develop.stopwatch import timed
-from immich_sidecar.develop.version_file import turned_file, version_file
+from immich_sidecar.develop.version_file import JPEGS, turned_file, version_file
 from immich_sidecar.errors import RecipeError
 from immich_sidecar.recipe.operations import HasParameters, plan
 from immich_sidecar.recipe.plan import DetailPlan, Plan
@@ -129,7 +130,7 @@ def _rendered(
         decoded = decode(path, facts, decode_plan=steps.decode, at_least=at_least, keep_mosaic=at_least is None)
     report(0.5)
     deep = deep_formats and (decoded.mosaic is not None or decoded.pixels.dtype == np.uint16)
-    image = finish(decoded, steps, max_edge=max_edge, seconds=seconds, deep=deep)
+    image = finish(decoded, steps, max_edge=max_edge, seconds=seconds, deep=deep, over=takes_much(decoded.pixels))
     report(0.9)
     height, width = image.shape[:2]
     return Rendered(image, decoded.space, width, height, facts, seconds)
@@ -142,10 +143,11 @@ def finish(
     max_edge: int | None = None,
     seconds: dict[str, float] | None = None,
     deep: bool = False,
+    over: bool = False,
 ) -> NDArray[Any]:
     """Geometry, colour and detail of decoded pixels; the result is `uint8`, with `deep` `uint16`.
 
-    A mosaic is released on the way.
+    A mosaic is released on the way; with `over`, the result may be written over other pixels.
     """
     seconds = {} if seconds is None else seconds
     height, width = decoded.pixels.shape[:2]
@@ -166,13 +168,13 @@ def finish(
                 image = np.ascontiguousarray(shrunk(image, max_edge))
     else:
         with timed(seconds, "geometry"):
-            pixels = placed(decoded.pixels, decoded.orientation, steps.geometry)
+            pixels = placed(decoded.pixels, decoded.orientation, steps.geometry, over=over)
             scale = max(decoded.pixels.shape[:2]) / max(decoded.full_size)
             if max_edge is not None and max(pixels.shape[:2]) > max_edge:
                 scale *= max_edge / max(pixels.shape[:2])
                 pixels = np.ascontiguousarray(shrunk(pixels, max_edge))
         with timed(seconds, "colour"):
-            own = not np.may_share_memory(pixels, decoded.pixels)
+            own = over or not np.may_share_memory(pixels, decoded.pixels)
             falloff = falloff_after(steps.falloff, steps.geometry, size, (pixels.shape[1], pixels.shape[0]))
             image = coloured(decoded, pixels, steps, in_place=own, falloff=falloff, deep=fine)
     if steps.local:
@@ -185,24 +187,29 @@ def finish(
 def _detailed(image: NDArray[Any], steps: Plan, scale: float, own: bool) -> NDArray[Any]:
     """Detail is worked on in 8 bits; a picture of 16 is changed by what that changes. `own`: may be overwritten."""
     if image.dtype == np.uint16:
-        return image if steps.detail == DetailPlan() else _deeply_detailed(image, steps, scale)
+        return image if steps.detail == DetailPlan() else _deeply_detailed(image, steps, scale, own)
     clean = denoised(image, steps.detail, scale=scale)
     if steps.detail.sharpen and not own and np.may_share_memory(clean, image):
         clean = clean.copy()
     return sharpened(clean, steps.detail, scale=scale)
 
 
-def _deeply_detailed(image: NDArray[Any], steps: Plan, scale: float) -> NDArray[np.uint16]:
+def _deeply_detailed(image: NDArray[Any], steps: Plan, scale: float, own: bool) -> NDArray[np.uint16]:
     strips = [slice(first, first + _STRIP) for first in range(0, len(image), _STRIP)]
-    shallow = np.empty(image.shape, np.uint8)
+    clean = np.empty(image.shape, np.uint8)
     for rows in strips:
-        shallow[rows] = (image[rows].astype(np.uint32) + 128) // 257
-    clean = _detailed(shallow.copy(), steps, scale, own=True)
-    out = np.empty_like(image)
+        clean[rows] = _shallow(image[rows])
+    clean = _detailed(clean, steps, scale, own=True)
+    out = image if own else np.empty_like(image)
     for rows in strips:
-        changed = image[rows] + (clean[rows].astype(np.int32) - shallow[rows]) * 257
+        changed = image[rows] + (clean[rows].astype(np.int32) - _shallow(image[rows])) * 257
         out[rows] = np.clip(changed, 0, 65535)
     return out
+
+
+def _shallow(deep: NDArray[Any]) -> NDArray[np.uint8]:
+    """Code values of 16 bits in 8."""
+    return ((deep.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def check_decode(steps: Plan, facts: FileFacts, path: Path) -> None:
@@ -254,7 +261,10 @@ def develop(
     )
     seconds = dict(rendered.seconds)
     # Encoders of some formats take much memory: what was decoded is not needed any more.
-    picture_memory.rest()
+    if wanted.format in JPEGS:
+        picture_memory.rest()
+    else:
+        picture_memory.release()
     whole = version_file(original, facts, steps, rendered.image, rendered.space, quality=quality, seconds=seconds)
     size = (rendered.width, rendered.height)
     del rendered

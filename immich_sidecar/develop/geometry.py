@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from immich_sidecar.develop.lens import LensMap
 from immich_sidecar.develop.orientation import combined, oriented, stored_box
+from immich_sidecar.develop.overwriting import Overwritten, moved_up
 from immich_sidecar.errors import UnsupportedError
 from immich_sidecar.recipe.frame import frame_of, laid, unlevelled
 from immich_sidecar.recipe.plan import GeometryPlan, WarpPlan
@@ -56,8 +57,11 @@ def output_size(width: int, height: int, geometry: GeometryPlan) -> tuple[int, i
     return right - left, bottom - top
 
 
-def placed(pixels: Array, orientation: int, geometry: GeometryPlan) -> Array:
-    """Undo what the lens did to stored pixels (height, width, channels); turn them upright, level, and crop them."""
+def placed(pixels: Array, orientation: int, geometry: GeometryPlan, *, over: bool = False) -> Array:
+    """Undo what the lens did to stored pixels (height, width, channels); turn them upright, level, and crop them.
+
+    With `over` the result may lie where `pixels` did, which takes half the memory.
+    """
     height, width = pixels.shape[:2]
     size = (height, width) if orientation >= 5 else (width, height)
     frame = frame_size(*size, geometry)
@@ -65,16 +69,18 @@ def placed(pixels: Array, orientation: int, geometry: GeometryPlan) -> Array:
     whole = combined(orientation, geometry.quarter_turns, geometry.mirror)
     if geometry.degrees == 0.0 and geometry.upright is None and geometry.warp is None:
         box = stored_box((left, top, right, bottom), frame, whole)
+        if over and whole == 1 and box != (0, 0, width, height):
+            return moved_up(np.ascontiguousarray(pixels), box)
         return oriented(pixels[box[1] : box[3], box[0] : box[2]], whole)
     import cv2
 
     if max(width, height) > _LONGEST_TURNED:
         raise UnsupportedError(f"A picture of {width} x {height} pixels is too large to be turned.")
     if geometry.warp is not None:
-        return _remapped(pixels, orientation, geometry, geometry.warp)
+        return _remapped(pixels, orientation, geometry, geometry.warp, over)
     way = _to_stored(whole, laid(size, geometry)) @ _from_result(size, geometry)
     if geometry.upright is None and abs(geometry.degrees) <= _SLIGHT and min(width, height) >= _REFLECTED:
-        return _straightened(pixels, whole, way, (right - left, bottom - top))
+        return _straightened(pixels, whole, way, (right - left, bottom - top), over)
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     shape = (right - left, bottom - top)
     if geometry.upright is None:
@@ -86,12 +92,14 @@ def placed(pixels: Array, orientation: int, geometry: GeometryPlan) -> Array:
     return placed_pixels
 
 
-def _straightened(pixels: Array, orientation: int, way: NDArray[np.float64], size: tuple[int, int]) -> Array:
+def _straightened(
+    pixels: Array, orientation: int, way: NDArray[np.float64], size: tuple[int, int], over: bool
+) -> Array:
     """Level stored pixels first, and turn them upright then, so that the way is a small one."""
     from immich_sidecar.develop.straightening import straightened
 
     stored = way @ np.linalg.inv(_to_stored(orientation, size))
-    turned = straightened(pixels, stored[:2], size[::-1] if orientation >= 5 else size)
+    turned = straightened(pixels, stored[:2], size[::-1] if orientation >= 5 else size, over=over)
     return turned if orientation == 1 else oriented(turned, orientation)
 
 
@@ -111,7 +119,7 @@ def from_stored(orientation: int, size: tuple[int, int]) -> NDArray[np.float64]:
     return whole
 
 
-def _remapped(pixels: Array, orientation: int, geometry: GeometryPlan, warp: WarpPlan) -> Array:
+def _remapped(pixels: Array, orientation: int, geometry: GeometryPlan, warp: WarpPlan, over: bool) -> Array:
     """The whole way for a picture whose lens bent or dispersed it, in strips.
 
     The map is worked out for some pixels and interpolated between; for a barrel of 3 % that errs by a hundredth of a
@@ -135,25 +143,34 @@ def _remapped(pixels: Array, orientation: int, geometry: GeometryPlan, warp: War
     to_stored = _to_stored(orientation, size) @ _shift(-0.5, -0.5)
     grids = [(one @ to_stored[:2, :2].T + to_stored[:2, 2]).astype(np.float32) for one in sources]
     no_second_map: Any = None
-    out = np.empty((rows, columns, pixels.shape[2]), pixels.dtype)
+    shape = (rows, columns, pixels.shape[2])
+    over = over and int(np.prod(shape)) <= pixels.size and pixels.flags.c_contiguous
+    out = np.empty((0 if over else rows, *shape[1:]), pixels.dtype)
+    whole = Overwritten(pixels, shape) if over else None
+    windows = []
     for first in range(0, rows, _STRIP):
-        last = min(first + _STRIP, rows)
-        parts = [grid[first // step : -(-last // step) + 2] for grid in grids]
+        parts = [grid[first // step : -(-min(first + _STRIP, rows) // step) + 2] for grid in grids]
         low = np.floor(np.min([part.min(axis=(0, 1)) for part in parts], axis=0)).astype(int) - _MARGIN
         high = np.ceil(np.max([part.max(axis=(0, 1)) for part in parts], axis=0)).astype(int) + _MARGIN
         low, high = np.clip(low, 0, (width - 1, height - 1)), np.clip(high, 1, (width, height))
+        windows.append((parts, low, high))
+    for number, (parts, low, high) in enumerate(windows):
+        first, last = number * _STRIP, min((number + 1) * _STRIP, rows)
         window = pixels[low[1] : high[1], low[0] : high[0]]
+        target = np.empty((last - first, *shape[1:]), pixels.dtype) if over else out[first:last]
         for channel, part in enumerate(parts):
-            shape = (step * part.shape[1], step * part.shape[0])
-            places = cv2.resize(part - low.astype(np.float32), shape, interpolation=cv2.INTER_LINEAR)
+            size = (step * part.shape[1], step * part.shape[0])
+            places = cv2.resize(part - low.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
             places = places[step : step + last - first, step : step + columns]
             source = np.ascontiguousarray(window[..., channel]) if apart else window
             strip = cv2.remap(source, places, no_second_map, cv2.INTER_CUBIC, borderMode=_BORDER)
             if apart:
-                out[first:last, :, channel] = strip
+                target[..., channel] = strip
             else:
-                out[first:last] = strip.reshape(out[first:last].shape)
-    return out
+                target[...] = strip.reshape(target.shape)
+        if whole is not None:
+            whole.add(target, min((int(one[1]) for _, one, _ in windows[number + 1 :]), default=height))
+    return out if whole is None else whole.finished()
 
 
 def _from_result(size: tuple[int, int], geometry: GeometryPlan) -> NDArray[np.float64]:

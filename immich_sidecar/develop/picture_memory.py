@@ -2,7 +2,8 @@
 
 An operating system clears the memory that it hands out, page by page; for the pictures of one photo of 24 megapixels
 that takes as long as levelling it. So a worker keeps the memory of two pictures, and between photos tells the system
-that it may have it back whenever it is short of memory (MADV_FREE): then alone it is cleared again.
+that it may have it back whenever it is short of memory (MADV_FREE): then alone it is cleared again. Before work that
+takes several times as long as clearing and needs memory of its own, it is given back at once.
 """
 
 import mmap
@@ -52,6 +53,14 @@ def rest() -> None:
         for place in range(len(_kept)):
             if _references(_kept, place) == _UNUSED:
                 _kept[place].madvise(mmap.MADV_FREE)
+
+
+def release() -> None:
+    """Give back the memory that is in no use, where what comes needs much of its own."""
+    with _lock:
+        for place in reversed(range(len(_kept))):
+            if _references(_kept, place) == _UNUSED:
+                del _kept[place]
 
 
 def _free(size: int) -> mmap.mmap | None:

@@ -1,6 +1,6 @@
 """Small pictures for measuring, and a few patches at full resolution for noise and sharpness."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +20,15 @@ Linear = NDArray[np.float32]
 
 WhiteBalance = Literal["as_shot", "auto"]
 
-_Patches = tuple[tuple[Linear, ...], tuple[Linear, ...]]
+#: Luma and colour differences of each patch.
+Patches = tuple[tuple[Linear, ...], tuple[Linear, ...]]
 
 #: Side of a patch in pixels, and how many there are a side of the picture.
 PATCH_EDGE, PATCH_GRID = 256, 3
+#: Rows of a picture that is halved which are made at a time.
+_HALVED = 64
+#: Rows that are turned into sRGB at a time.
+_ROWS = 256
 #: Asks for camera RGB as it is.
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
@@ -65,11 +70,13 @@ def load_proxy(
     facts: FileFacts | None = None,
     decoded: Decoded | None = None,
     halves: Array | None = None,
+    patches: Patches | None = None,
 ) -> Proxy:
     """Decode a photo small, with patches at full resolution.
 
-    `decoded` is the whole picture where it has been decoded already, and `halves` what `halved` makes of its pixels
-    for an edge of at least `max_edge`; both stay as they are, and are of no use for RAW.
+    `decoded` is the whole picture where it has been decoded already, `halves` what `halved` makes of its pixels
+    for an edge of at least `max_edge`, and `patches` what `patches_of` makes of it; all stay as they are, and are of
+    no use for RAW. Where both of the latter are given, of the former an outline is enough.
 
     Raises what `probe` and `decode` raise.
     """
@@ -77,11 +84,22 @@ def load_proxy(
     if facts.is_raw:
         return _raw_proxy(path, facts, max_edge)
     full = decode(path, facts) if decoded is None else decoded
-    patches = _patches([in_srgb(full, patch) for patch in _cut(full.pixels)])
+    patches = patches or patches_of(full)
     small = oriented(shrunk(full.pixels, max_edge, halves=halves), full.orientation)
     # What is in sRGB is a display picture already.
     display = small if small.dtype == np.uint8 and full.space.is_srgb else None
     return _proxy(facts, _linear(full, small), patches, display=display)
+
+
+def patches_of(decoded: Decoded) -> Patches:
+    """What `Proxy.detail_patches` and `Proxy.chroma_patches` are, of a decoded picture that is no RAW."""
+    return _patches([in_srgb(decoded, patch) for patch in _cut(decoded.pixels)])
+
+
+def outline_of(decoded: Decoded) -> Decoded:
+    """A decoded picture without its pixels: others of the same shape that take no memory."""
+    nothing: Any = np.broadcast_to(decoded.pixels.dtype.type(0), decoded.pixels.shape)
+    return replace(decoded, pixels=nothing)
 
 
 def _raw_proxy(path: Path, facts: FileFacts, max_edge: int) -> Proxy:
@@ -129,7 +147,7 @@ def _codes(linear: Linear) -> NDArray[np.uint16]:
 def _proxy(
     facts: FileFacts,
     linear: Linear,
-    patches: _Patches,
+    patches: Patches,
     *,
     display: Display | None = None,
     patch_scale: float = 1.0,
@@ -159,10 +177,8 @@ def shrunk(pixels: Array, max_edge: int, *, halves: Array | None = None) -> Arra
     """
     from immich_sidecar.develop.averaging import averaged
 
-    size = _size(pixels, max_edge)
-    if size is None:
-        return pixels
-    return averaged(_halved(pixels if halves is None else halves, size), size)
+    size, start = _size(pixels, max_edge), pixels if halves is None else halves
+    return start if size is None else averaged(_halved(start, size), size)
 
 
 def halved(pixels: Array, max_edge: int) -> Array:
@@ -183,12 +199,28 @@ def _halved(pixels: Array, size: tuple[int, int]) -> Array:
 
     Halving is much faster than any other factor; what is odd loses its last row or column.
     """
+    height, width, times = *pixels.shape[:2], 0
+    while min(height // size[1], width // size[0]) >= 2:
+        height, width, times = height // 2, width // 2, times + 1
+    if times == 0:
+        return pixels
+    # Some rows at a time, so that no half of all need lie in memory where a quarter of that is asked for.
+    step = _HALVED << times
+    out = np.empty((height, width, *pixels.shape[2:]), pixels.dtype)
+    for first in range(0, len(pixels), step):
+        part = _halved_times(pixels[first : first + step], times)
+        out[first >> times : (first >> times) + len(part)] = part
+    return out
+
+
+def _halved_times(pixels: Array, times: int) -> Array:
     import cv2
 
-    while min(pixels.shape[0] // size[1], pixels.shape[1] // size[0]) >= 2:
+    for _ in range(times):
         height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-        even = pixels[: 2 * height, : 2 * width]
-        pixels = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+        if height == 0:
+            return np.empty((0, width, *pixels.shape[2:]), pixels.dtype)
+        pixels = cv2.resize(pixels[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
     return pixels
 
 
@@ -221,7 +253,11 @@ def in_srgb(decoded: Decoded, pixels: Array) -> Array:
     """Code values of a decoded picture (not RAW) to sRGB display values, `uint8`."""
     if pixels.dtype == np.uint8 and decoded.space.is_srgb:
         return pixels
-    return _encode(np.round(_linear(decoded, pixels) * 65535.0).astype(np.uint16))
+    display = np.empty(pixels.shape, np.uint8)
+    for first in range(0, len(pixels), _ROWS):
+        linear = _linear(decoded, pixels[first : first + _ROWS])
+        display[first : first + _ROWS] = _encode(np.round(linear * 65535.0).astype(np.uint16))
+    return display
 
 
 def _cut(pixels: Array) -> list[Array]:
@@ -236,7 +272,7 @@ def _cut(pixels: Array) -> list[Array]:
     ]
 
 
-def _patches(patches: list[Array]) -> _Patches:
+def _patches(patches: list[Array]) -> Patches:
     """Luma and colour differences (JFIF) of display patches."""
     luma, chroma = [], []
     for patch in patches:

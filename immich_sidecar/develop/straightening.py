@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from immich_sidecar.develop import aligned
 from immich_sidecar.develop.borders import mirrored
 from immich_sidecar.develop.compiled import compiled, compiled_loop
+from immich_sidecar.develop.overwriting import Overwritten
 from immich_sidecar.develop.picture_memory import picture
 
 # ruff: noqa: PLR0917 -- compiled code takes no keywords
@@ -35,12 +36,17 @@ _STRIDE = _VALUES + _PIECE
 _SLANT = 64
 #: Rows of the result that are made together, so that what they share is read once.
 _TOGETHER = 4
+#: Rows, at least, that are made at a time where they are written over what they are made of, and how many of those lie
+#: around a place at most.
+_STRIP, _AROUND = 256, 8
 #: The slope of the cubic at its outer neighbours: of -0.5, -0.65 and -0.75 the one that leaves the least error beside
 #: photos that were turned when they still had four times the size.
 _SLOPE = -0.65
 
 
-def straightened(pixels: NDArray[Any], way: NDArray[np.float64], size: tuple[int, int]) -> NDArray[Any]:
+def straightened(
+    pixels: NDArray[Any], way: NDArray[np.float64], size: tuple[int, int], *, over: bool = False
+) -> NDArray[Any]:
     """Move pixels by an affine map that turns by a small angle.
 
     Parameters
@@ -52,15 +58,37 @@ def straightened(pixels: NDArray[Any], way: NDArray[np.float64], size: tuple[int
         Its diagonal is near 1.
     size
         Width and height of the result. Beyond their border `pixels` are reflected.
+    over
+        Whether the result may be written over `pixels`.
     """
-    out = picture((size[1], size[0], pixels.shape[2]), pixels.dtype)
-    _straighten(np.ascontiguousarray(pixels), np.ascontiguousarray(way, np.float64), out)
-    return out
+    pixels, way = np.ascontiguousarray(pixels), np.ascontiguousarray(way, np.float64)
+    shape = (size[1], size[0], pixels.shape[2])
+    drift = abs(way[1, 1] - 1.0)
+    most = _ROWS if drift * _ROWS <= _SKEWED else max(1, int(_SKEWED / drift))
+    if not over or int(np.prod(shape)) > pixels.size:
+        out = picture(shape, pixels.dtype)
+        _straighten(pixels, way, most, 0, out)
+        return out
+    whole = Overwritten(pixels, shape)
+    # Whole blocks, so that they are the same ones.
+    step = most * -(-_STRIP // most)
+    for first in range(0, size[1], step):
+        rows = np.empty((min(step, size[1] - first), *shape[1:]), pixels.dtype)
+        _straighten(pixels, way, most, first, rows)
+        whole.add(rows, _needed(len(pixels), way, first + step, size))
+    return whole.finished()
+
+
+def _needed(height: int, way: NDArray[np.float64], first: int, size: tuple[int, int]) -> int:
+    """The first of so many rows that rows of the result are made of, from one of them on."""
+    places = [way[1, 0] * x + way[1, 1] * y + way[1, 2] for x in (0, size[0] - 1) for y in (first, size[1] - 1)]
+    mirrored_lowest = 2 * (height - 1) - max(places)
+    return max(0, int(min(*places, mirrored_lowest)) - _AROUND)
 
 
 @compiled
-def _straighten(pixels: Any, way: Any, out: Any) -> None:
-    """`straightened`, block by block."""
+def _straighten(pixels: Any, way: Any, most: int, first_row: int, out: Any) -> None:
+    """`straightened`, block by block of `most` rows; `out` are those of the result from `first_row` on."""
     height, width, channels = out.shape
     a, b, tx = way[0, 0], way[0, 1], way[0, 2]
     d, e, ty = way[1, 0], way[1, 1], way[1, 2]
@@ -73,7 +101,6 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
     for k in range(ramp.shape[0]):
         ramp[k] = (along - 1.0) * (k // channels)
     drift = abs(e - 1.0)
-    most = _ROWS if drift * _ROWS <= _SKEWED else max(1, int(_SKEWED / drift))
     # Rows of `pixels` that a block is made of: those of one column, and as many as it slants.
     between = aligned.zeros((most + 3 + _TOGETHER + int(columns * abs(d)) + 2) * _STRIDE)
     weights = aligned.zeros(4 * _STRIDE)
@@ -83,7 +110,7 @@ def _straighten(pixels: Any, way: Any, out: Any) -> None:
     flat, lines = pixels.reshape(pixels.size), out.reshape(out.size)
     for y0 in range(0, height, most):
         count = min(most, height - y0)
-        middle = e * (y0 + 0.5 * (count - 1)) + ty - 0.5 * (count - 1)
+        middle = e * (first_row + y0 + 0.5 * (count - 1)) + ty - 0.5 * (count - 1)
         run = count if drift * count <= _SAME else max(_TOGETHER, int(_SAME / drift) // _TOGETHER * _TOGETHER)
         for x0 in range(0, width, columns):
             n = min(columns, width - x0)

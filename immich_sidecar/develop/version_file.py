@@ -20,7 +20,8 @@ from immich_sidecar.develop.stopwatch import timed
 from immich_sidecar.recipe.plan import GeometryPlan, Plan
 
 _PROFILES = {"srgb": "sRGB", "p3": "Display P3"}
-_JPEGS = {"jpeg", "small"}
+#: Formats of versions that are JPEGs.
+JPEGS = {"jpeg", "small"}
 _SAME = b"The pixels are those of the original."
 
 
@@ -47,7 +48,7 @@ def version_file(
     """
     wanted = steps.output
     carried = None
-    if facts.keeps_gain_map and wanted.format in _JPEGS:
+    if facts.keeps_gain_map and wanted.format in JPEGS:
         with timed(seconds, "gain map"):
             carried = carried_map(original, facts, steps, image, space)
     if wanted.profile != "keep":
@@ -57,7 +58,7 @@ def version_file(
     with timed(seconds, "metadata"):
         packets = metadata.packets_for(original, image, wanted)
     with timed(seconds, "encode"):
-        if wanted.format not in _JPEGS:
+        if wanted.format not in JPEGS:
             return whole_file(image, space.profile, packets, wanted)
         make = small_jpeg_bytes if wanted.format == "small" else jpeg_bytes
         encoded = make(image, quality=wanted.quality or quality)

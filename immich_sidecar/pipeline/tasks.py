@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from immich_sidecar.develop.probe import FileFacts
+    from immich_sidecar.develop.proxy import Proxy
+
 #: Called with the fraction done, 0..1.
 Progress = Callable[[float], None]
 
@@ -92,10 +95,8 @@ def warm_up() -> None:
 def analyse_file(original: str, thumbnail: str, preview: str, on_progress: Progress | None = None) -> Analysed:
     """Measure a photo, and write the previews of its original to the two given places."""
     from immich_sidecar.analysis.analysis import analyse
-    from immich_sidecar.develop.decode import decode
-    from immich_sidecar.develop.preview import preview_jpeg, preview_of
+    from immich_sidecar.develop.preview import preview_jpeg
     from immich_sidecar.develop.probe import probe
-    from immich_sidecar.develop.proxy import halved
 
     def tell(fraction: float) -> None:
         if on_progress is not None:
@@ -103,20 +104,14 @@ def analyse_file(original: str, thumbnail: str, preview: str, on_progress: Progr
 
     path = Path(original)
     facts = probe(path)
-    # A picture is decoded once for everything; of a RAW file the preview is the camera's own picture.
-    decoded = None if facts.is_raw else decode(path, facts)
-    halves = None if decoded is None else halved(decoded.pixels, PREVIEW_EDGE)
-    if decoded is None:
-        large = preview_jpeg(path, max_edge=PREVIEW_EDGE)
-    else:
-        large = preview_of(decoded, halves=halves, max_edge=PREVIEW_EDGE)
+    # Of a RAW file the preview is the camera's own picture.
+    large, proxy = (preview_jpeg(path, max_edge=PREVIEW_EDGE), None) if facts.is_raw else _made_small(path, facts)
     _write_previews(large, thumbnail, preview)
     tell(PREVIEWS_DONE)
     analysis = analyse(
         path,
         facts=facts,
-        decoded=decoded,
-        halves=halves,
+        proxy=proxy,
         on_progress=lambda fraction: tell(PREVIEWS_DONE + (1 - PREVIEWS_DONE) * fraction),
     )
     return Analysed(
@@ -126,6 +121,19 @@ def analyse_file(original: str, thumbnail: str, preview: str, on_progress: Progr
         is_raw=facts.is_raw,
         media_type=facts.media_type,
     )
+
+
+def _made_small(path: Path, facts: "FileFacts") -> "tuple[bytes, Proxy]":
+    """The preview of a picture and what is measured, for which it is decoded once, and let go of then."""
+    from immich_sidecar.develop.decode import decode
+    from immich_sidecar.develop.preview import preview_of
+    from immich_sidecar.develop.proxy import halved, load_proxy, outline_of, patches_of
+
+    decoded = decode(path, facts)
+    halves, patches = halved(decoded.pixels, PREVIEW_EDGE), patches_of(decoded)
+    decoded = outline_of(decoded)
+    proxy = load_proxy(path, facts=facts, decoded=decoded, halves=halves, patches=patches)
+    return preview_of(decoded, halves=halves, max_edge=PREVIEW_EDGE), proxy
 
 
 def look_closer(preview: str, findings: dict[str, Any], table: "NDArray[np.float32] | None") -> Closer:

@@ -5,7 +5,7 @@ import pytest
 
 from immich_sidecar.develop import picture_memory
 from immich_sidecar.develop.engine import develop
-from immich_sidecar.develop.picture_memory import picture, rest
+from immich_sidecar.develop.picture_memory import picture, release, rest
 from tests.photos import make
 
 SHAPE = (2000, 1500, 3)
@@ -72,3 +72,13 @@ def test_one_photo_leaves_nothing_in_the_next(tmp_path, recipe) -> None:
         each_first.append(develop(file, wanted, out).sha256)
     assert [develop(file, wanted, out).sha256 for file in (*files, *files)] == each_first * 2
     assert 1 <= len(picture_memory._kept) <= 2
+
+
+def test_what_is_given_back_is_not_kept_but_what_is_used_is() -> None:
+    used = picture(SHAPE, np.uint8)
+    used[:] = 7
+    picture(SHAPE, np.uint8)
+    assert len(picture_memory._kept) == 2
+    release()
+    assert len(picture_memory._kept) == 1
+    assert (used == 7).all()

@@ -11,7 +11,7 @@ from immich_sidecar.develop.decode import decode
 from immich_sidecar.develop.engine import render
 from immich_sidecar.develop.preview import PreviewSource, preview_jpeg, preview_of, smaller_jpeg, thumbnail
 from immich_sidecar.develop.probe import probe
-from immich_sidecar.develop.proxy import halved, load_proxy, shrunk
+from immich_sidecar.develop.proxy import halved, load_proxy, outline_of, patches_of, shrunk
 from immich_sidecar.errors import RecipeError, UndecodableError
 from tests.develop.conftest import mean_difference
 from tests.photos import make
@@ -155,3 +155,21 @@ def test_what_is_halved_once_is_shrunk_to_the_same_pixels(size: tuple[int, int])
     assert halves.shape[0] <= pixels.shape[0]
     for edge in (1440, 1024, 320):
         assert np.array_equal(shrunk(pixels, edge, halves=halves), shrunk(pixels, edge))
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [(3100, 2003), (500, 400)])
+def test_of_a_picture_that_was_made_small_an_outline_is_enough(tmp_path, size, depth) -> None:
+    pixels = np.random.default_rng(1).integers(0, np.iinfo(depth).max, (size[1], size[0], 3)).astype(depth)
+    path = make.write_png(tmp_path / "a.png", pixels, icc=make.display_p3_icc())
+    facts = probe(path)
+    decoded = decode(path, facts)
+    halves, patches = halved(decoded.pixels, 1440), patches_of(decoded)
+    outline = outline_of(decoded)
+    whole, small = load_proxy(path), load_proxy(path, decoded=outline, halves=halves, patches=patches)
+    assert np.array_equal(small.display, whole.display)
+    assert np.array_equal(small.linear, whole.linear)
+    for one, other in zip(small.detail_patches, whole.detail_patches, strict=True):
+        assert np.array_equal(one, other)
+    assert preview_of(outline, halves=halves) == preview_of(decoded)
+    assert outline.pixels.strides == (0, 0, 0)
