@@ -1,7 +1,6 @@
 """The commands."""
 
 import asyncio
-import json
 import logging
 import sys
 from enum import StrEnum
@@ -105,6 +104,7 @@ def process(
     gets only its recipe file, which says why. Ends with status 1 if any photo failed.
     """
     from immich_sidecar.pipeline import oneshot
+    from immich_sidecar.pipeline.printing import json_text
 
     if recipe is not None and preset is not None:
         raise typer.BadParameter("give a recipe or a preset, not both", param_hint="--preset")
@@ -138,7 +138,7 @@ def process(
                     outcomes.append(outcome)
                     bar.advance(task)
                     if as_json:
-                        print(oneshot.json_line(outcome), flush=True)  # noqa: T201
+                        print(json_text(outcome.as_dict(), sort_keys=True), flush=True)  # noqa: T201
                     elif oneshot.is_worth_a_line(outcome):
                         words = outcome.status.replace("_", " ")
                         errors.print(f"{outcome.file}: {words}: {outcome.reason}", markup=False, soft_wrap=True)
@@ -168,9 +168,10 @@ def replay(
 ) -> None:
     """Render a recipe again: the same bytes with the same version of the engine."""
     from immich_sidecar.pipeline import oneshot
+    from immich_sidecar.pipeline.printing import printable
 
     oneshot.replay(recipe, original, output, quality=quality, luts=oneshot.lut_folders(luts))
-    typer.echo(oneshot.printable(str(output)))
+    typer.echo(printable(str(output)))
 
 
 @app.command()
@@ -183,14 +184,15 @@ def verify(
     Ends with status 1 if anything is missing, damaged or left over.
     """
     settings = load_settings()
+    from immich_sidecar.pipeline.printing import json_text, printable
     from immich_sidecar.surroundings import verify_library
 
     report = asyncio.run(verify_library(settings, deep=not quick))
     if as_json:
-        typer.echo(json.dumps(report.as_dict(), ensure_ascii=False))
+        typer.echo(json_text(report.as_dict()))
     else:
         for problem in report.problems:
-            typer.echo(f"{problem.kind}: {problem.message}")
+            typer.echo(printable(f"{problem.kind}: {problem.message}"))
         typer.echo(report.summary())
     if report.problems:
         raise typer.Exit(1)

@@ -1,7 +1,6 @@
 """The commands about models: what there is, fetching it, checking it, removing it, and whether it sees."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -17,6 +16,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from immich_sidecar.errors import ModelError, NotFoundError, StorageError, UndecodableError
+from immich_sidecar.pipeline.printing import json_text
 from immich_sidecar.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def list_models(*, as_json: _Json = False) -> None:
     settings = load_settings()
     found = [weights.standing(entry, settings.weights_dir(), settings.models_consent) for entry in weights.catalogue()]
     if as_json:
-        typer.echo(json.dumps([to_json(standing) for standing in found], ensure_ascii=False, indent=1))
+        typer.echo(json_text([to_json(standing) for standing in found], indent=1))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("Job", "Name", "Size", "Licence", "State", "Source"):
@@ -113,7 +113,7 @@ def download(
         if not as_json:
             typer.echo(f"{entry.name}: {state_words(standing)}")
     if as_json:
-        typer.echo(json.dumps(results, ensure_ascii=False, indent=1))
+        typer.echo(json_text(results, indent=1))
     if failed:
         raise typer.Exit(1)
 
@@ -140,7 +140,7 @@ def verify(names: _Names = None, *, as_json: _Json = False) -> None:
         rows = [
             {"name": v.entry.name, "ok": v.is_right, "files": [file.__dict__ for file in v.files]} for v in verdicts
         ]
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+        typer.echo(json_text(rows, indent=1))
     else:
         for verdict in verdicts:
             for file in verdict.files:
@@ -246,7 +246,7 @@ def selftest(
         job = ELSEWHERE[name][0]
         tell(run_offer(name, job, offered({job: name}, sources_of(settings))[job], views))
     if as_json:
-        typer.echo(json.dumps([_result_json(result) for result in results], ensure_ascii=False, indent=1))
+        typer.echo(json_text([_result_json(result) for result in results], indent=1))
     right = sum(result.ok for result in results)
     (errors.print if as_json else typer.echo)(f"{right} of {len(results)} models answered as expected")
     if right < len(results):

@@ -31,13 +31,16 @@ export function tell(input) {
   input.parentElement.classList.toggle("is-moved", moved(input));
 }
 
+// Whether a key moves a slider at this moment: it goes step by step, and sticks nowhere.
+let byKey = false;
+
 function snap(input) {
   const step = Number(input.dataset.step);
   const start = Number(input.dataset.start);
   let value = Math.round(Number(input.value) / step) * step;
   const range = Number(input.max) - Number(input.min);
-  if (Math.abs(value) < range * 0.012) value = 0;
   if (Math.abs(value - start) < step / 2) value = start;
+  else if (!byKey && Math.abs(value) < range * 0.012) value = 0;
   input.value = value;
 }
 
@@ -213,6 +216,21 @@ function turn(input) {
 
 document.addEventListener("input", (event) => {
   if (event.target.matches?.("#adjust input[type=range]")) turn(event.target);
+});
+
+// Sliders that take any value would go by hundredths of their range, less than where they stick to their middle.
+const KEYS = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 10, PageDown: -10 };
+
+document.addEventListener("keydown", (event) => {
+  const input = event.target;
+  const steps = KEYS[event.key];
+  if (!steps || event.ctrlKey || event.altKey || event.metaKey || !input.matches?.("input[type=range][data-step]")) return;
+  event.preventDefault();
+  const step = Number(input.dataset.step);
+  byKey = true;
+  input.value = (Math.round(Number(input.value) / step) + steps) * step;
+  for (const name of ["input", "change"]) input.dispatchEvent(new Event(name, { bubbles: true }));
+  byKey = false;
 });
 
 document.addEventListener("change", (event) => {

@@ -29,6 +29,8 @@ let lastTicked = null;
 let undoable = null;
 // The answer to what was decided last.
 let deciding = Promise.resolve();
+// Ids of photos whose decision is under way: a card of theirs that comes anew leaves as well.
+const leaving = new Set();
 
 // Selection
 
@@ -51,7 +53,10 @@ function select(item, on, range) {
 }
 
 function clear() {
-  for (const item of picked()) tick(item).checked = false;
+  const items = picked();
+  const wasInBar = document.getElementById("selection").contains(document.activeElement);
+  for (const item of items) tick(item).checked = false;
+  if (wasInBar) (items.includes(lastTicked) ? lastTicked : items[0])?.querySelector(".picture").focus();
   lastTicked = null;
   count();
 }
@@ -105,12 +110,16 @@ async function command(items) {
 async function decide(items, action, more = {}) {
   items = items.filter((item) => item && !item.classList.contains("is-leaving"));
   if (!items.length) return;
-  const before = focused();
-  const following = before && items.includes(before) ? neighbour(items) : null;
-  for (const item of items) item.classList.add("is-leaving");
+  const following = focused() ? items.includes(focused()) && neighbour(focused(), items) : neighbour(items.at(-1), items);
+  const ids = items.map((item) => item.dataset.id);
+  for (const item of items) {
+    item.classList.add("is-leaving");
+    leaving.add(item.dataset.id);
+  }
   const wanted = items.map((item) => ({ id: item.dataset.id, version: Number(item.dataset.version), action, ...more }));
   deciding = command(wanted);
   const { results, problem } = await deciding;
+  for (const id of ids) leaving.delete(id);
   const done = results.filter((result) => result.ok);
   const refused = results.filter((result) => !result.ok);
   for (const { id } of done) {
@@ -125,8 +134,7 @@ async function decide(items, action, more = {}) {
   }
   lastTicked = null;
   count();
-  const stayed = !focused() || items.includes(focused());
-  if (following && done.length && stayed) card(following.dataset.id)?.querySelector(".picture").focus();
+  if (following && done.length && isLeft(ids)) card(following.dataset.id)?.querySelector(".picture").focus();
   refreshFilters();
   if (problem) toast(problem, { bad: true });
   if (refused.length) {
@@ -160,11 +168,19 @@ async function undo(decision) {
   refreshFilters();
 }
 
-function neighbour(leaving) {
+// The card after one that goes with others, or the one before it.
+function neighbour(item, others) {
   const all = cards();
-  const index = all.indexOf(focused());
-  const after = all.slice(index + 1).find((item) => !leaving.includes(item));
-  return after ?? all.slice(0, index).reverse().find((item) => !leaving.includes(item));
+  const index = all.indexOf(item);
+  const after = all.slice(index + 1).find((one) => !others.includes(one));
+  return after ?? all.slice(0, index).reverse().find((one) => !others.includes(one));
+}
+
+// Whether the focus is nowhere, or where it cannot stay now that these photos have left.
+function isLeft(ids) {
+  const active = document.activeElement;
+  const bar = document.getElementById("selection");
+  return active === document.body || ids.includes(focused()?.dataset.id) || (bar.contains(active) && !picked().length);
 }
 
 // With the last photos decided, the next piece comes at once.
@@ -242,7 +258,10 @@ document.addEventListener("keydown", (event) => {
   else if (key === "x" && focused()) select(focused(), !tick(focused()).checked, event.shiftKey);
   // Not of what came before, while the answer to the last decision is on its way.
   else if (key === "u") deciding.then(() => undo(undoable));
-  else if (key === "b") focused()?.classList.add("show-before");
+  else if (key === "l" && picked().length && document.getElementById("look-menu")) {
+    document.getElementById("look-menu").open = true;
+    document.getElementById("bulk-preset").focus();
+  } else if (key === "b") focused()?.classList.add("show-before");
   else if (key === "?") document.getElementById("help").showModal();
   else if (key === "Escape") clear();
   // In a box to tick, Enter would press the first button of the form.
@@ -332,6 +351,7 @@ async function renew(id) {
   const made = shelf.content.firstElementChild;
   if (old) {
     tick(made).checked = tick(old).checked && made.dataset.version === old.dataset.version;
+    made.classList.toggle("is-leaving", leaving.has(id));
     const had = document.activeElement === old.querySelector(".picture");
     const image = old.querySelector("img.after");
     if (image && image.getAttribute("src") === made.querySelector("img.after")?.getAttribute("src")) {

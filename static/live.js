@@ -118,24 +118,20 @@ function showUpload(id, { n, sent, total, rate }) {
   return true;
 }
 
-// Queue and status: the whole content is small and is asked for anew.
-const page = ["queue", "status", "backfill"].find((name) => document.getElementById(name)) ?? null;
-if (page) {
+// Gives what asks for the whole content of a page anew, at most once per `delay`, and not while it is held: while
+// something on it is pressed, or somebody reads what must not close under their eyes.
+export function renewal(id, delay, isRead = () => false) {
   let missed = false;
-  const isHeld = (content) => {
-    if (content.contains(document.activeElement) && document.activeElement.matches("button:active")) return true;
-    // What somebody opened to read is not closed under their eyes.
-    return page === "backfill" && content.querySelector("details[open]") !== null;
-  };
+  const isHeld = (content) => content.querySelector("button:active, summary:active") !== null || isRead(content);
   const refresh = coalesce(() => {
-    const content = document.getElementById(page);
+    const content = document.getElementById(id);
     missed = isHeld(content);
     if (!missed) htmx.trigger(content, "refresh");
-  }, 700);
-  // Nor when the answer comes only after they opened it.
+  }, delay);
+  // Nor when the answer comes only after they began.
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
     const { elt, verb } = detail.requestConfig;
-    if (elt.id !== page || verb !== "get" || !isHeld(elt)) return;
+    if (elt.id !== id || verb !== "get" || !isHeld(elt)) return;
     detail.shouldSwap = false;
     missed = true;
   });
@@ -143,6 +139,13 @@ if (page) {
   for (const name of ["toggle", "pointerup", "pointercancel", "keyup"]) {
     document.addEventListener(name, () => missed && refresh(), { capture: true });
   }
+  return refresh;
+}
+
+// Queue and status: the whole content is small and is asked for anew.
+const page = ["queue", "status", "backfill"].find((name) => document.getElementById(name)) ?? null;
+if (page) {
+  const refresh = renewal(page, 700, (content) => page === "backfill" && content.querySelector("details[open]") !== null);
   document.addEventListener("sidecar:event", ({ detail: { type, data } }) => {
     if (type === "progress" && data.upload) {
       if (page === "queue" && !showUpload(data.file_id, data.upload)) refresh();

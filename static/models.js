@@ -1,6 +1,6 @@
 // The page of models: progress as it comes, and the whole content anew when something begins or ends.
 
-import { coalesce } from "./live.js";
+import { renewal } from "./live.js";
 
 const UNITS = ["B", "kB", "MB"];
 
@@ -25,7 +25,7 @@ function show(name, { done, total, file }) {
   return true;
 }
 
-const refresh = coalesce(() => htmx.trigger(document.getElementById("models"), "refresh"), 300);
+const refresh = renewal("models", 300);
 
 document.addEventListener("sidecar:event", ({ detail: { type, data } }) => {
   if (type !== "models_changed") return;

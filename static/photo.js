@@ -55,6 +55,8 @@ document.addEventListener("keydown", (event) => {
   }
   if (key === "Escape" || (key === "Enter" && document.activeElement === by("crop-box"))) {
     if (event.repeat) return;
+    // What gets the focus now is not pressed by this very key.
+    if (key === "Enter") event.preventDefault();
     if (event.target.matches("textarea, input[type=text]")) return event.target.blur();
     if (isCropping()) return endCrop();
     if (findsShown()) return showFinds(false);
@@ -287,9 +289,41 @@ async function explain(image) {
 document.addEventListener("error", (event) => void explain(event.target), true);
 
 let prepared = null;
+// Which photo was shown last, and the slider or list that was touched last on it.
+let shown = null;
+let touched = null;
+
+document.addEventListener("input", ({ target }) => {
+  if (target.matches?.("#adjust .slider input, #adjust select")) touched = target.id;
+});
+
+// From a button of a form that can be pressed no more back to what it was pressed about.
+function backToTouched(form) {
+  const last = touched && by(touched)?.closest(`#${form}`) ? by(touched) : by("crop");
+  const place = form === "looks" ? by(form)?.querySelector("input[name=preset]:checked") : last;
+  (place?.checkVisibility() ? place : by("name")).focus({ preventScroll: true });
+}
+
+document.addEventListener("reset", ({ target }) => {
+  if (target.matches("#adjust, #looks") && target.contains(document.activeElement)) setTimeout(backToTouched, 0, target.id);
+});
+document.addEventListener("htmx:afterSwap", ({ detail }) => {
+  const form = detail.requestConfig?.elt;
+  if (!form?.matches?.("#adjust, #looks")) return;
+  if (document.activeElement.matches("body, #adjust button, #looks button")) backToTouched(form.id);
+});
 
 function prepare() {
   if (!photo()) return;
+  if (shown !== photo().dataset.id) {
+    touched = null;
+    // Another photo begins at its top, also for the keyboard.
+    if (shown !== null) {
+      window.scrollTo(0, 0);
+      by("name").focus({ preventScroll: true });
+    }
+    shown = photo().dataset.id;
+  }
   if (by("adjust")) {
     fields().forEach(tell);
     settle();

@@ -25,8 +25,8 @@ export function toast(message, { bad = false, action = null, act = null, seconds
   while (region.children.length > 2) region.firstChild.remove();
   region.append(box);
   let timer = setTimeout(close, (bad ? 2 * seconds : seconds) * 1000);
-  box.addEventListener("pointerenter", () => clearTimeout(timer));
-  box.addEventListener("pointerleave", () => (timer = setTimeout(close, 2500)));
+  for (const name of ["pointerenter", "focusin"]) box.addEventListener(name, () => clearTimeout(timer));
+  for (const name of ["pointerleave", "focusout"]) box.addEventListener(name, () => (timer = setTimeout(close, 2500)));
   return close;
 }
 

@@ -89,7 +89,9 @@ function end() {
 }
 
 function close() {
+  const hadFocus = by("uploads").contains(document.activeElement);
   by("uploads").hidden = true;
+  if (hadFocus) by("upload")?.focus();
 }
 
 function add(files, folders = []) {

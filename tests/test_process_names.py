@@ -11,6 +11,7 @@ from immich_sidecar.develop.optics import read_optics
 from immich_sidecar.develop.raw import opened
 from immich_sidecar.pipeline import oneshot
 from immich_sidecar.pipeline.executor import Executor
+from immich_sidecar.pipeline.printing import json_text
 from immich_sidecar.pipeline.worker import TaskFailed
 from immich_sidecar.recipe.recipe import Recipe
 from tests.photos import make
@@ -39,11 +40,32 @@ def test_a_name_that_is_no_utf8_is_a_name(strange: Path, tmp_path: Path):
     result = sidecar("process", strange, "-o", "out", "--json", cwd=tmp_path)
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line["status"] for line in lines] == ["rendered", "rendered"]
-    assert sorted(Path(line["file"]).name for line in lines) == sorted([f"{CAFE}.png", "plain.jpg"])
+    # As text of which every reader of JSON can make something: half a pair of surrogates is none.
+    assert sorted(Path(line["file"]).name for line in lines) == [r"caf\xe9.png", "plain.jpg"]
+    assert {Path(line["recipe"]).name for line in lines} == {r"caf\xe9.recipe.json", "plain.recipe.json"}
     picture, recipe = tmp_path / "out" / f"{CAFE}.jpg", tmp_path / "out" / f"{CAFE}.recipe.json"
     assert picture.is_file()
     sidecar("replay", recipe, strange / f"{CAFE}.png", "-o", tmp_path / f"{CAFE}.jpg", cwd=tmp_path)
     assert (tmp_path / f"{CAFE}.jpg").read_bytes() == picture.read_bytes()
+
+
+def test_results_of_such_files_are_no_photos_of_the_next_run(strange: Path):
+    photo(1, dark=0.08).save(strange / f"{CAFE}.png")
+    sidecar("process", ".", "-o", ".", cwd=strange)
+    assert (strange / f"{CAFE}.jpg").is_file()
+    assert [path.name for path, _ in oneshot.find_files([strange], strange)] == [f"{CAFE}.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ('plain \\ "é" \U0001f600', 'plain \\ "é" \U0001f600'),
+        (f"{CAFE}.jpg", r"caf\xe9.jpg"),
+        ("half \ud83d of a pair", r"half \ud83d of a pair"),
+    ],
+)
+def test_json_that_is_printed_holds_text_alone(name: str, expected: str):
+    assert json.loads(json_text({name: [name]})) == {expected: [expected]}
 
 
 def test_libraries_get_the_content_of_such_files(strange: Path):

@@ -20,11 +20,19 @@ from immich_sidecar.develop.formats import RAW_NAMES, has_raw_name
 from immich_sidecar.errors import ImmichError, ImmichGoneError
 from immich_sidecar.immich.connections import Connection
 from immich_sidecar.immich.moments import moment
-from immich_sidecar.immich.rules import is_extracted, sha1_of
+from immich_sidecar.immich.rules import BACKFILL_CANCELLED, is_extracted, sha1_of
 from immich_sidecar.library import companions, photos
 from immich_sidecar.library.companions import Kind, Shot, is_same_shot, words_of
 from immich_sidecar.library.database import Database
-from immich_sidecar.library.tables import AssetRow, CompanionRow, IntakeState, PhotoRow, Publish
+from immich_sidecar.library.tables import (
+    AssetRow,
+    BackfillRow,
+    BackfillState,
+    CompanionRow,
+    IntakeState,
+    PhotoRow,
+    Publish,
+)
 
 #: Makes a photo (the second hash) the companion of another one of an owner, where nobody has decided about it.
 Absorb = Callable[[str, str, str], Awaitable[bool]]
@@ -34,6 +42,8 @@ PATIENCE = timedelta(minutes=2)
 
 #: States of a RAW file that is a photo, or may become one.
 _HOPEFUL = (IntakeState.FETCHED, IntakeState.SEEN)
+#: States of a backfill of which nothing more is taken.
+_CALLED_OFF = (BackfillState.CANCELLED, BackfillState.UNDOING, BackfillState.UNDONE)
 _PICTURES = ("jpg", "jpeg", "jpe", "heic", "heif", "hif")
 
 
@@ -108,16 +118,9 @@ class Pairs:
         if raw_row is not None:
             raw = await session.get(AssetRow, raw_row)
             if raw is None or raw.state not in _HOPEFUL:
-                _look_again(session, row)
-        elif row.state not in _HOPEFUL and has_raw_name(row.file_name):
-            query = select(AssetRow).where(
-                AssetRow.connection_id == self._connection.row_id,
-                col(AssetRow.file_name).in_(_names(row.file_name, _PICTURES)),
-                AssetRow.state == IntakeState.SKIPPED,
-                AssetRow.reason == words_of(Kind.JPEG, row.file_name),
-            )
-            for picture in await session.exec(query):
-                _look_again(session, picture)
+                await _look_again(session, row)
+        elif row.state not in _HOPEFUL:
+            await without_raw(session, row)
 
     async def raw_taken(self, row: AssetRow) -> None:
         """A RAW file became a photo: its JPEGs that are known already become its companions, now or in `settle`."""
@@ -217,6 +220,20 @@ class Pairs:
                 )
 
 
+async def without_raw(session: AsyncSession, raw: AssetRow) -> None:
+    """Look again at the JPEGs that were left alone for a RAW file which does not become a photo; others have none."""
+    if not has_raw_name(raw.file_name):
+        return
+    query = select(AssetRow).where(
+        AssetRow.connection_id == raw.connection_id,
+        col(AssetRow.file_name).in_(_names(raw.file_name, _PICTURES)),
+        AssetRow.state == IntakeState.SKIPPED,
+        AssetRow.reason == words_of(Kind.JPEG, raw.file_name),
+    )
+    for picture in await session.exec(query):
+        await _look_again(session, picture)
+
+
 async def _is_known(session: AsyncSession, photo: PhotoRow, asset_id: str) -> bool:
     rows = await companions.of_photos(session, photo.owner_id, [photo.sha256])
     return any(row.immich_asset_id == asset_id for row in rows)
@@ -227,8 +244,12 @@ def _names(file_name: str, endings: Iterable[str]) -> list[str]:
     return [f"{stem}.{ending}" for one in endings for ending in (one, one.upper(), one.capitalize())]
 
 
-def _look_again(session: AsyncSession, row: AssetRow) -> None:
-    row.state, row.reason = IntakeState.SEEN, None
+async def _look_again(session: AsyncSession, row: AssetRow) -> None:
+    backfill = None if row.backfill_id is None else await session.get(BackfillRow, row.backfill_id)
+    if backfill is not None and backfill.state in _CALLED_OFF:
+        row.state, row.reason = IntakeState.SKIPPED, BACKFILL_CANCELLED
+    else:
+        row.state, row.reason = IntakeState.SEEN, None
     row.attempts, row.due_at = 0, None
     session.add(row)
 

@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from immich_sidecar.errors import RecipeError, StorageError
 from immich_sidecar.library.database import Database, broken_references
 from immich_sidecar.library.files import hash_file
-from immich_sidecar.library.layout import KEPT_FOLDERS, Layout
+from immich_sidecar.library.layout import KEPT_FOLDERS, Layout, readable_name
 from immich_sidecar.library.leftovers import temporary_files
 from immich_sidecar.library.originals import is_cached
 from immich_sidecar.library.recipes import recipe_of
@@ -377,14 +377,15 @@ async def _check_orphans(database: Database, layout: Layout, report: Report) -> 
             for start in range(0, len(files), BATCH):
                 paths = [layout.relative(file) for file in files[start : start + BATCH]]
                 async with database.reading() as session:
-                    known = await _named(session, owner, kind, paths)
+                    # No row can hold a name that is no UTF-8.
+                    known = await _named(session, owner, kind, [readable_name(path) for path in paths])
                 for path in paths:
                     if path not in known:
                         await _judge_orphan(database, owner, path, report)
 
 
 async def _judge_orphan(database: Database, owner: str, path: str, report: Report) -> None:
-    sha256 = path.rpartition("/")[2][:64]
+    sha256 = readable_name(path.rpartition("/")[2])[:64]
     async with database.reading() as session:
         photo = await session.get(PhotoRow, (owner, sha256))
         given_up = select(CompanionRow.id).where(

@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import update
-from sqlmodel import col
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from immich_sidecar.errors import ConflictError
 from immich_sidecar.immich.backfill import Scope
+from immich_sidecar.immich.pairs import without_raw
 from immich_sidecar.immich.rules import BACKFILL_CANCELLED, Rules
 from immich_sidecar.library import backfills
 from immich_sidecar.library.backfills import Progress
@@ -125,17 +126,12 @@ class Backfills:
                 row.cursor = dict((row.estimate or {}).get("way") or {})
             if name == "retry" and row.started_at is not None:
                 leads_to = BackfillState.RUNNING
-            if name in ("cancel", "undo"):
-                connection = await session.connection()
-                await connection.execute(
-                    update(AssetRow)
-                    .where(col(AssetRow.backfill_id) == row.id, col(AssetRow.state) == IntakeState.SEEN)
-                    .values(state=IntakeState.SKIPPED, reason=BACKFILL_CANCELLED, due_at=None)
-                )
             self._live.setdefault(backfill_id, Live()).interrupted = name != "start"
             row.state, row.error = leads_to, None
             row.finished_at = now() if leads_to is BackfillState.CANCELLED else None
             session.add(row)
+            if name in ("cancel", "undo"):
+                await _let_go(session, row)
             self._tell(session, row)
         self._begin(row)
         return row
@@ -168,3 +164,14 @@ class Backfills:
 
     def _tell(self, session: Any, row: BackfillRow) -> None:
         self._bench.events.record(session, backfill_event(row))
+
+
+async def _let_go(session: AsyncSession, backfill: BackfillRow) -> None:
+    """Leave alone what a backfill that is called off had noticed and not fetched."""
+    waiting = await session.exec(
+        select(AssetRow).where(AssetRow.backfill_id == backfill.id, AssetRow.state == IntakeState.SEEN)
+    )
+    for asset in waiting.all():
+        asset.state, asset.reason, asset.due_at = IntakeState.SKIPPED, BACKFILL_CANCELLED, None
+        session.add(asset)
+        await without_raw(session, asset)

@@ -5,7 +5,6 @@ how a later run knows which files it may replace.
 """
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -27,6 +26,7 @@ from immich_sidecar.errors import (
 )
 from immich_sidecar.intake.names import is_ignored_file, is_ignored_folder
 from immich_sidecar.library.files import adopt, write_atomically
+from immich_sidecar.pipeline.printing import printable
 
 if TYPE_CHECKING:
     from immich_sidecar.pipeline.executor import Executor
@@ -120,7 +120,7 @@ def _walk(folder: Path, output: Path) -> Iterable[Path]:
             path = here / name
             if is_ignored_file(name) or name.endswith(_RECIPE):
                 continue
-            if name not in ours or not _has_one_of(path, ours[name]):
+            if not _has_one_of(path, ours.get(printable(name), set())):
                 yield path
 
 
@@ -131,13 +131,13 @@ def _digests(written: dict[str, Any]) -> set[str]:
 
 def _has_one_of(path: Path, digests: set[str]) -> bool:
     try:
-        return _sha256(path) in digests
+        return bool(digests) and _sha256(path) in digests
     except OSError:
         return False
 
 
 def _pictures_of_ours(folder: Path, names: Iterable[str]) -> dict[str, set[str]]:
-    """Names of pictures that earlier runs wrote beside their recipe files, with the SHA-256 that those tell."""
+    """Printed names of pictures that earlier runs wrote beside their recipe files, with the SHA-256 of those."""
     found: dict[str, set[str]] = {}
     for name in names:
         if name.endswith(_RECIPE):
@@ -529,13 +529,3 @@ def is_worth_a_line(outcome: Outcome) -> bool:
 
     promised = outcome.status == "skipped" and looks_like_photo_name(Path(outcome.file))
     return promised or outcome.status in {"failed", "left_alone"}
-
-
-def json_line(outcome: Outcome) -> str:
-    """The outcome as one line of JSON; what of a name is no UTF-8 is escaped in it."""
-    return printable(json.dumps(outcome.as_dict(), ensure_ascii=False, sort_keys=True))
-
-
-def printable(text: str) -> str:
-    """Text as it can be written anywhere: bytes that are no UTF-8 are escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -335,6 +335,69 @@ def test_who_asks_again_and_again_does_not_complain_each_time(here: AtHome, page
     expect(page.locator(".toast")).to_have_text("The service does not answer.")
 
 
+def test_a_card_that_comes_anew_while_it_leaves_leaves_as_well(here: AtHome, page: Page) -> None:  # noqa: F811
+    first, second = put(here, 2)
+    page.goto(here.url)
+    listening(page)
+    cards: list[tuple[Route, APIResponse]] = []
+    page.route(f"**/photos/{first}/card*", lambda route: cards.append((route, route.fetch())))
+    happen(here, EventType.PUBLISHED, first)
+    for _ in range(450):
+        if cards:
+            break
+        page.wait_for_timeout(100)
+    card(page, first).locator(".picture").focus()
+    held = Held(page)
+    page.keyboard.press("a")
+    held.wait()
+    old = card(page, first).element_handle()
+    route, answer = cards[0]
+    route.fulfill(response=answer)
+    page.wait_for_function("old => !old.isConnected", arg=old)
+    expect(card(page, first)).to_have_class(re.compile("is-leaving"))
+    held.let_go()
+    expect(card(page, first)).to_have_count(0)
+    expect(card(page, second).locator(".picture")).to_be_focused()
+
+
+def test_the_models_come_anew_after_the_press(here: AtHome, page: Page) -> None:  # noqa: F811
+    page.goto(f"{here.url}/models")
+    listening(page)
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request) if request.url.endswith("/models") else None)
+    news = """document.dispatchEvent(
+        new CustomEvent("sidecar:event", {detail: {type: "models_changed", data: {models: {}}}}))"""
+    page.get_by_role("button", name="Fetch").first.hover()
+    page.mouse.down()
+    page.evaluate(news)
+    page.wait_for_timeout(1000)
+    assert asked == []
+    page.mouse.move(5, 5)
+    with page.expect_response("**/models"):
+        page.mouse.up()
+    # Nor does an answer take the button away that was asked for before.
+    held: list[Route] = []
+    page.route("**/models", lambda route: held.append(route))  # noqa: PLW0108  no built-in is taken
+    page.evaluate(news)
+    for _ in range(450):
+        if held:
+            break
+        page.wait_for_timeout(100)
+    button = page.get_by_role("button", name="Fetch").first
+    button.hover()
+    page.mouse.down()
+    pressed = button.element_handle()
+    assert pressed is not None
+    with page.expect_response("**/models"):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    assert pressed.evaluate("button => button.isConnected")
+    page.unroute_all()
+    page.mouse.move(5, 5)
+    page.mouse.up()
+    page.wait_for_function("button => !button.isConnected", arg=pressed)
+
+
 def test_the_queue_comes_anew_after_the_press(here: AtHome, page: Page) -> None:  # noqa: F811
     (identity,) = put(here, 1)
     page.goto(f"{here.url}/queue")

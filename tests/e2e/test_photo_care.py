@@ -184,6 +184,17 @@ def test_the_crop_tool_goes_away_where_the_whole_picture_does_not_come(service: 
     expect(page.locator("#crop-box")).to_be_focused()
 
 
+def test_enter_ends_the_crop(service: Service, open_page: Open) -> None:
+    page, _ = opened(service, open_page)
+    narrow(page)
+    page.keyboard.press("Enter")
+    expect(page.locator("#cropper")).to_be_hidden()
+    expect(page.locator("#crop")).to_be_focused()
+    expect(page.locator("#keep")).to_be_enabled()
+    page.wait_for_timeout(500)
+    expect(page.locator("#cropper")).to_be_hidden()
+
+
 def test_discarding_takes_the_frame_with_it(service: Service, open_page: Open) -> None:
     page, _ = opened(service, open_page)
     slide(page, "exposure", 1)
@@ -217,6 +228,68 @@ def test_the_focus_stays_where_it_was(service: Service, open_page: Open) -> None
         page.evaluate(NEWS, identity)
         page.wait_for_function("() => !document.getElementById('side').isOld")
         expect(place).to_be_focused()
+
+
+def test_what_is_discarded_or_kept_gives_the_focus_back(service: Service, open_page: Open) -> None:
+    page, _ = brought(service, open_page, "focused.jpg", 120)
+    slider = page.locator("#slider-exposure")
+    for button in ("Discard", "Make a new version"):
+        slider.focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#keep")).to_be_enabled()
+        page.locator("#adjust").get_by_role("button", name=button).focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#keep")).to_be_disabled()
+        expect(slider).to_be_focused()
+    service.settle()
+    page.reload()
+    # A step from its middle a slider comes back as well.
+    slide(page, "exposure", 1)
+    page.locator("label[for=slider-exposure]").dblclick()
+    expect(page.locator("#keep")).to_be_disabled()
+    for button in ("Discard", "Apply the look"):
+        look = page.get_by_role("radio", name="Vivid")
+        look.focus()
+        page.keyboard.press("Space")
+        page.locator("#looks").get_by_role("button", name=button).focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#look-apply")).to_be_hidden()
+        expect(page.locator("#looks input:checked")).to_be_focused()
+
+
+def test_sliders_go_step_by_step_with_keys(service: Service, open_page: Open) -> None:
+    page, _ = opened(service, open_page)
+    slider = page.locator("#slider-exposure")
+    step = float(str(slider.get_attribute("data-step")))
+    start = float(slider.input_value())
+    slider.focus()
+    for key, moved in (("ArrowRight", 1), ("ArrowUp", 2), ("PageUp", 12), ("ArrowLeft", 11), ("PageDown", 1)):
+        page.keyboard.press(key)
+        assert abs(float(slider.input_value()) - start - moved * step) < step / 100
+    page.locator("#discard").click()
+    page.get_by_role("radio", name="Vivid").check(force=True)
+    page.locator("#look-strength").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#look-percent")).to_have_text("95 %")
+
+
+def test_the_next_photo_begins_at_its_top(service: Service, open_page: Open) -> None:
+    page, identity = opened(service, open_page, width=390, height=844, touch=True)
+    page.evaluate("window.scrollTo(0, 900)")
+    page.wait_for_function("scrollY > 500")
+    page.get_by_role("button", name="Approve").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("id => document.getElementById('photo').dataset.id !== id", arg=identity)
+    page.wait_for_function("scrollY === 0")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    # What is said covers neither sliders nor buttons.
+    toast, picture = page.locator(".toast").bounding_box(), page.locator("#canvas").bounding_box()
+    assert toast is not None
+    assert picture is not None
+    assert picture["y"] <= toast["y"]
+    assert toast["y"] + toast["height"] <= picture["y"] + picture["height"]
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(page.locator("#photo")).to_have_attribute("data-id", identity)
 
 
 def test_what_would_be_written_into_immich_outlives_news(service: Service, open_page: Open) -> None:

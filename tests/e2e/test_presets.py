@@ -153,3 +153,18 @@ def test_presets_on_a_narrow_screen(open_page: Open) -> None:
     page = open_page("/presets", width=390, height=844, touch=True)
     expect(page.get_by_role("heading", name="LUTs")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_preset_that_is_deleted_leaves_the_focus_to_the_next(service: Service, open_page: Open) -> None:
+    identity = service.pending(2)[0]["id"]
+    page = open_page(f"/photos/{identity}")
+    page.on("dialog", lambda dialog: dialog.accept())
+    for name in ("one of mine", "two of mine"):
+        service.ask("POST", "/api/presets", {"name": name, "operations": {"exposure": {"ev": 0.5}}})
+    page.goto(f"{service.url}/presets")
+    own = page.locator(".own", has_text="one of mine")
+    own.locator("summary").click()
+    own.get_by_role("button", name="Delete").focus()
+    page.keyboard.press("Enter")
+    expect(own).to_have_count(0)
+    expect(page.locator(".own summary", has_text="two of mine")).to_be_focused()

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from immich_sidecar.immich import fetching, pairs
+from immich_sidecar.immich.backfill_intake import BackfillIntake
+from immich_sidecar.immich.connections import Connection
 from immich_sidecar.immich.intake import ImmichIntake
 from immich_sidecar.immich.pairs import Found
-from immich_sidecar.library.tables import IntakeState
+from immich_sidecar.immich.rules import BACKFILL_CANCELLED, Rules
+from immich_sidecar.library.tables import BackfillRow, IntakeState
+from immich_sidecar.pipeline.backfill_bench import Bench
+from immich_sidecar.pipeline.backfills import Backfills
 from tests.immich.stage import Library
+from tests.immich.test_backfill import begin, notice_all
 from tests.immich_server import Asset, ImmichServer, User
 from tests.photos import shots
+from tests.web.shelf import HereExecutor
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +100,52 @@ async def test_the_jpeg_of_a_raw_file_that_is_taken_stays_as_it_is(
     await taker.tick()
     assert await states(library) == {"IMG_7.JPG": "skipped", "IMG_7.DNG": "fetched"}
     assert [photo.file_name for photo in await library.photos()] == ["IMG_7.DNG"]
+
+
+class Nowhere:
+    """No connection works, so that no backfill goes on by itself."""
+
+    def of_id(self, connection_id: int | None) -> None:
+        return None
+
+    def of_owner(self, owner_id: str) -> None:
+        return None
+
+
+async def cancel(library: Library, backfill: BackfillRow) -> None:
+    bench = Bench(library.database, library.events, library.layout, HereExecutor(), Nowhere(), 1, 0)
+    await Backfills(bench).command("local", backfill.id or 0, "cancel")
+
+
+async def test_the_jpeg_of_a_raw_file_whose_backfill_is_cancelled_is_a_photo(
+    immich: ImmichServer, ada: User, library: Library, connection: Connection, taker: ImmichIntake
+) -> None:
+    jpeg = immich.add_asset(ada, shots.jpeg(7), "IMG_7.JPG")
+    long_ago = jpeg.created_at - timedelta(days=9)
+    immich.add_asset(ada, shots.raw(7), "IMG_7.DNG", created_at=long_ago, exif=dict(jpeg.exif))
+    await taker.poll()
+    backfill = await begin(library, connection, Rules())
+    await notice_all(library, BackfillIntake(connection, library.database), backfill)
+    await taker.fetch_due()
+    assert await states(library) == {"IMG_7.JPG": "skipped", "IMG_7.DNG": "seen"}
+    await cancel(library, backfill)
+    await taker.fetch_due()
+    assert await states(library) == {"IMG_7.JPG": "fetched", "IMG_7.DNG": "skipped"}
+    assert [photo.file_name for photo in await library.photos()] == ["IMG_7.JPG"]
+
+
+async def test_a_pair_whose_backfill_is_cancelled_is_left_where_it_is(
+    immich: ImmichServer, ada: User, library: Library, connection: Connection, taker: ImmichIntake
+) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=9)
+    jpeg = immich.add_asset(ada, shots.jpeg(7), "IMG_7.JPG", created_at=long_ago)
+    immich.add_asset(ada, shots.raw(7), "IMG_7.DNG", created_at=long_ago, exif=dict(jpeg.exif))
+    backfill = await begin(library, connection, Rules())
+    await notice_all(library, BackfillIntake(connection, library.database), backfill)
+    await taker.fetch_rows([await library.asset("IMG_7.JPG")])
+    assert (await library.asset("IMG_7.JPG")).reason == "JPEG of IMG_7.DNG"
+    await cancel(library, backfill)
+    await taker.fetch_due()
+    assert await library.photos() == []
+    # So another backfill may take the JPEG alone.
+    assert {(row.state, row.reason) for row in await library.assets()} == {(IntakeState.SKIPPED, BACKFILL_CANCELLED)}

@@ -1,5 +1,6 @@
 """`verify` finds each kind of disagreement, and nothing where all is well."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -121,6 +122,16 @@ async def test_files_that_no_row_names(library: Library, kept: dict[str, PhotoRo
     write_photo(library.layout.absolute(f"owners/anna/originals/2019/08/{kept['kept'].sha256}_kept.jpg"))
     assert {kind for kind, _ in await _problems(library)} == {ProblemKind.ORPHAN}
     assert len(await _problems(library)) == 3
+
+
+async def test_a_file_whose_name_is_no_utf8(library: Library, kept: dict[str, PhotoRow]) -> None:
+    folder = library.layout.absolute("originals/2024/05")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / os.fsdecode(b"caf\xe9.jpg")).touch()
+    except OSError:
+        pytest.skip("this file system wants names in UTF-8")
+    assert await _problems(library) == [(ProblemKind.ORPHAN, None)]
 
 
 async def test_evicted_and_given_up_originals_are_fine(library: Library, kept: dict[str, PhotoRow]) -> None:

@@ -11,19 +11,14 @@ from immich_sidecar.immich.annotate import AT_ORIGINAL, PROCESSED, REJECTED
 from immich_sidecar.immich.api import AssetChanges
 from immich_sidecar.immich.compatibility import NEEDED_PERMISSIONS
 from immich_sidecar.library.tables import PhotoRow, Publish, Source, VersionRow
-from immich_sidecar.pipeline import publish_steps
 from immich_sidecar.settings import Mode
 from tests.immich_server import Asset
 from tests.pipeline.house import developed
 from tests.pipeline.world import World, open_world
 
+pytestmark = pytest.mark.usefixtures("soon")
+
 SEEN = {"words": {"rating": 4, "description": "A lighthouse", "tags": ["lighthouse"]}}
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Come back to what has to wait at once, instead of after a second."""
-    monkeypatch.setattr(publish_steps, "EXTRACTION_WAIT", 0.02)
 
 
 @pytest.fixture(params=["2.5.6", "2.7.5", "3.1.0"])

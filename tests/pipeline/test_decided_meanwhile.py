@@ -9,18 +9,13 @@ from sqlmodel import select
 from immich_sidecar.analysis.findings import Job
 from immich_sidecar.errors import UndecodableError
 from immich_sidecar.library.tables import PhotoRow, Publish, Review, VersionRow, WorkState
-from immich_sidecar.pipeline import publish_steps
 from immich_sidecar.pipeline.pairing import Pairing
 from tests.immich.stage import NOBODY
 from tests.pipeline.house import House, developed, left_alone
 from tests.pipeline.replaced import settled
 from tests.pipeline.world import World, open_world
 
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Come back to what has to wait at once, instead of after a second."""
-    monkeypatch.setattr(publish_steps, "EXTRACTION_WAIT", 0.02)
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 @pytest.fixture

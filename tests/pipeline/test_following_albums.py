@@ -7,18 +7,13 @@ import pytest
 
 from immich_sidecar.immich import followed_albums
 from immich_sidecar.library.tables import AlbumEntryRow, Publish
-from immich_sidecar.pipeline import publish_steps
 from tests.immich_server import Asset
 from tests.immich_server.records import Album
 from tests.pipeline.house import developed
 from tests.pipeline.test_annotating import decide, done, ours, seen
 from tests.pipeline.world import World, open_world
 
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Come back to what has to wait at once, instead of after a second."""
-    monkeypatch.setattr(publish_steps, "EXTRACTION_WAIT", 0.02)
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 @pytest.fixture(params=["2.5.6", "2.7.5", "3.1.0"])

@@ -8,7 +8,7 @@ import pytest
 
 from immich_sidecar.errors import ImmichAwayError
 from immich_sidecar.library.tables import AlbumEntryRow, Publish, Review, VersionRow, WorkState
-from immich_sidecar.pipeline import publish_queue, publish_steps, retrying
+from immich_sidecar.pipeline import publish_queue, retrying
 from immich_sidecar.settings import Mode
 from immich_sidecar.web.on_the_way import publish_words
 from tests.pipeline.house import developed, left_alone
@@ -26,17 +26,7 @@ from tests.pipeline.replaced import (
 )
 from tests.pipeline.world import World, open_world
 
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Come back to what has to wait at once, instead of after a second."""
-    monkeypatch.setattr(publish_steps, "EXTRACTION_WAIT", 0.02)
-
-
-@pytest.fixture(params=["2.7.5", "3.1.0"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, version=request.param, retire=True) as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from immich_sidecar.errors import ImmichAwayError
 from immich_sidecar.immich.api import Crop, Mirror, Rotate
 from immich_sidecar.immich.native_edits import as_json, edits_of_plan
 from immich_sidecar.library.tables import Publish, Review
-from immich_sidecar.pipeline import publish_steps
 from immich_sidecar.pipeline.wanted import NOTHING, Edits, Primary, wanted
 from immich_sidecar.recipe.plan import ColourPlan, DecodePlan, DetailPlan, GeometryPlan, OutputPlan, Plan, UprightPlan
 from immich_sidecar.settings import Mode
@@ -22,14 +21,10 @@ from tests.pipeline.house import developed
 from tests.pipeline.test_annotating import decide, done, seen
 from tests.pipeline.world import World, open_world
 
+pytestmark = pytest.mark.usefixtures("soon")
+
 CROP = {"x": 0.25, "y": 0.1, "width": 0.5, "height": 0.8}
 OTHER_CROP = {"x": 0.0, "y": 0.0, "width": 0.5, "height": 0.5}
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Come back to what has to wait at once, instead of after a second."""
-    monkeypatch.setattr(publish_steps, "EXTRACTION_WAIT", 0.02)
 
 
 @pytest.fixture(params=["2.5.6", "2.7.5", "3.1.0"])

@@ -1,6 +1,5 @@
 """What was replaced or rejected goes to the trash and comes back, also where the service dies in the middle of it."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from immich_sidecar.immich.api import AssetChanges
 from immich_sidecar.immich.compatibility import NEEDED_PERMISSIONS
 from immich_sidecar.immich.retire import Fate
 from immich_sidecar.library.tables import Publish, UploadRow, VersionRow
-from immich_sidecar.pipeline import publish_queue, publish_steps, retrying
+from immich_sidecar.pipeline import publish_queue, retrying
 from tests.pipeline.house import developed
 from tests.pipeline.replaced import (
     BRIGHTER,
@@ -25,23 +24,7 @@ from tests.pipeline.replaced import (
 )
 from tests.pipeline.world import World, open_world
 
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Come back to what has to wait at once, instead of after a second."""
-    monkeypatch.setattr(publish_steps, "EXTRACTION_WAIT", 0.02)
-
-
-@pytest.fixture(params=["2.7.5", "3.1.0"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, version=request.param, retire=True) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def recent(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, retire=True) as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 # ---- undo

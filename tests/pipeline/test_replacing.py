@@ -1,6 +1,5 @@
 """A new version takes the place of an earlier one in Immich, with all that its owner had given that."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,28 +8,11 @@ from immich_sidecar.immich.api import AssetChanges
 from immich_sidecar.immich.compatibility import NEEDED_PERMISSIONS
 from immich_sidecar.immich.retire import RETIRED_BY
 from immich_sidecar.library.tables import AlbumEntryRow, Publish, VersionRow
-from immich_sidecar.pipeline import publish_steps
 from tests.pipeline.house import developed
 from tests.pipeline.replaced import BRIGHTER, approved, asset, replace, settled, trashed, undo, version
 from tests.pipeline.world import World, open_world
 
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Come back to what has to wait at once, instead of after a second."""
-    monkeypatch.setattr(publish_steps, "EXTRACTION_WAIT", 0.02)
-
-
-@pytest.fixture(params=["2.7.5", "3.1.0"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, version=request.param, retire=True) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def recent(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, retire=True) as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 # ---- replacing
