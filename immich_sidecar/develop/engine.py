@@ -37,7 +37,7 @@ from immich_sidecar.recipe.plan import DetailPlan, Plan
 from immich_sidecar.recipe.recipe import Recipe
 
 #: Changes whenever the same recipe would give other pixels; a test holds renders to it.
-ENGINE_VERSION = "8"
+ENGINE_VERSION = "9"
 
 Progress = Callable[[float], None]
 #: Rows that are worked on at a time.
