@@ -246,8 +246,9 @@ class Connected:
         could = self.connection.may_publish
         if not self.choices.watch:
             await self.connection.make_sure(self._with.database, self._with.events)
-        elif await self.intake.notice():
-            self._begin_fetching()
+        else:
+            await self.intake.notice()
+        self._begin_fetching()
         if self.connection.may_publish and not could and self._with.on_back is not None:
             # What became due meanwhile was not looked at.
             self._with.on_back()

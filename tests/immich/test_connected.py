@@ -222,6 +222,34 @@ async def test_the_operators_key_is_not_touched(immich: ImmichServer, ada: User,
         assert len(immich.workflows_of(ada)) == 1
 
 
+async def test_another_users_key_makes_nothing_seem_gone(
+    immich: ImmichServer, ada: User, key: str, library: Library
+) -> None:
+    """To that key Immich says of each of Ada's photos that there is none."""
+    async with open_desk(library, immich, immich_api_key=key) as desk:
+        await desk.round()
+        immich.add_asset(ada, picture(1), "taken.jpg")
+        await desk.round()
+        (taken,) = await library.photos()
+        immich.add_asset(ada, picture(2), "waiting.jpg")
+        library.space.min_free = 1 << 60
+        await desk.round()
+        library.space.min_free = 0
+        library.layout.absolute(taken.path or "").unlink()
+
+        await desk.restart(immich_api_key=immich.add_key(immich.add_user("Bob")))
+        with pytest.raises(ImmichCredentialsError, match="Bob"):
+            await desk.connections.refetch(taken)
+        await desk.round()
+        assert (await library.connection_row()).state == "refused"
+        assert (await library.asset("waiting.jpg")).state is IntakeState.SEEN
+
+        await desk.restart(immich_api_key=key)
+        await desk.round()
+        assert {photo.file_name for photo in await library.photos()} == {"taken.jpg", "waiting.jpg"}
+        assert (await desk.connections.refetch(taken)).is_file()
+
+
 async def test_two_connections_of_one_user_are_refused(
     immich: ImmichServer, ada: User, key: str, library: Library, desk: Desk
 ) -> None:
