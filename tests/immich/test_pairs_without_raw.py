@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from immich_sidecar.immich import fetching, pairs
 from immich_sidecar.immich.intake import ImmichIntake
 from immich_sidecar.immich.pairs import Found
-from immich_sidecar.library.tables import IntakeState
+from immich_sidecar.library.tables import AssetRow, IntakeState
 from tests.immich.stage import Library
 from tests.immich_server import Asset, ImmichServer, User
 from tests.photos import shots
@@ -92,4 +93,27 @@ async def test_the_jpeg_of_a_raw_file_that_is_taken_stays_as_it_is(
     a_pair(immich, ada, shots.raw(7))
     await taker.tick()
     assert await states(library) == {"IMG_7.JPG": "skipped", "IMG_7.DNG": "fetched"}
+    assert [photo.file_name for photo in await library.photos()] == ["IMG_7.DNG"]
+
+
+async def test_among_many_shots_of_one_name_the_raw_file_is_found(
+    immich: ImmichServer, ada: User, library: Library, taker: ImmichIntake
+) -> None:
+    """Cameras begin again after 9999, and two of them count alike."""
+    connection = await library.connection_row()
+    async with library.database.transaction() as session:
+        session.add_all(
+            AssetRow(
+                owner_id=connection.owner_id,
+                connection_id=connection.id or 0,
+                asset_id=str(uuid4()),
+                file_name=f"IMG_7.{ending}",
+                state=IntakeState.FETCHED,
+                noticed_by="poll",
+            )
+            for ending in ("DNG", "JPG")
+            for _ in range(pairs.MOST_OF_A_NAME + 5)
+        )
+    a_pair(immich, ada, shots.raw(7))
+    await taker.tick()
     assert [photo.file_name for photo in await library.photos()] == ["IMG_7.DNG"]
