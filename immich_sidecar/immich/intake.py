@@ -24,7 +24,7 @@ from immich_sidecar.errors import (
     ImmichServerError,
     SidecarError,
 )
-from immich_sidecar.immich.connections import Connection, ConnectionState
+from immich_sidecar.immich.connections import Connection, ConnectionState, state_of
 from immich_sidecar.immich.fetching import STOPS, Fetching
 from immich_sidecar.immich.noticing import Noticing
 from immich_sidecar.immich.pairs import Absorb, Pairs
@@ -81,6 +81,8 @@ class ImmichIntake:
         self._busy = asyncio.Lock()
         #: Why nothing is fetched at the moment although something is due; None where nothing is in the way.
         self.paused: str | None = None
+        #: Why new photos are not noticed although Immich answers otherwise, as a sentence; None: they are.
+        self.problem: str | None = None
 
     async def tick(self, *, patience: float = 0) -> None:
         """One round: make sure of the connection, notice, fetch. What Immich fails in is recorded, not raised.
@@ -101,10 +103,17 @@ class ImmichIntake:
         async with self._busy, self._recording():
             await self._connection.make_sure(self._database, self._events)
             if not self._connection.may_take:
+                self.problem = None
                 return False
-            await self._noticing.poll()
-            if await self._noticing.updates_are_due():
-                await self._noticing.poll_updated()
+            try:
+                await self._noticing.poll()
+                if await self._noticing.updates_are_due():
+                    await self._noticing.poll_updated()
+            except ImmichError as error:
+                # What ends the whole connection is said by its state.
+                self.problem = None if state_of(error) else f"New photos are not noticed: {error}"
+                raise
+            self.problem = None
             return True
         return False
 

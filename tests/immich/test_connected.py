@@ -355,6 +355,23 @@ async def test_a_version_that_is_not_supported_is_read_and_not_written_to(
     assert not writes
 
 
+@pytest.mark.parametrize("status", [400, 500])
+async def test_an_immich_that_answers_and_cannot_search_is_told(
+    immich: ImmichServer, ada: User, library: Library, desk: Desk, status: int
+) -> None:
+    one = await desk.connect(ada)
+    immich.answer_next("/search/metadata", status, {"message": "the index is broken"}, times=None)
+    immich.add_asset(ada, picture(1), "one.jpg")
+    await desk.round()
+    assert (await library.connection_row(ada.id)).state == "ok"
+    assert one.problems[-1].startswith("New photos are not noticed:")
+    assert "the index is broken" in one.problems[-1]
+    immich.no_faults()
+    await desk.round()
+    assert "New photos are not noticed" not in " ".join(one.problems)
+    assert await library.photos()
+
+
 async def test_an_update_is_noticed_within_the_hour(
     immich: ImmichServer, ada: User, library: Library, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
