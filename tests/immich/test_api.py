@@ -80,10 +80,18 @@ async def test_a_call(server: CannedServer, api: Api, name: str) -> None:
 async def test_what_is_asked_for_in_the_address(call: Call, query: dict[str, str], answer: Any, expected: Any) -> None:
     async with CannedServer([(200, answer)]) as server:
         api = Api(server.url, "key")
+        api.server_version = (3, 1, 0)
         assert await call(api) == expected
         await api.close()
     (asked,) = server.asked
     assert asked.query == query
+
+
+async def test_immich_2_is_asked_apart_for_the_albums_of_others(server: CannedServer, api: Api) -> None:
+    api.server_version = (2, 7, 5)
+    server.answers += [(200, [{"id": THING}]), (200, [{"id": ASSET}, {"id": THING}])]
+    assert [album.id for album in await api.albums()] == [THING, ASSET]
+    assert [asked.query for asked in server.asked] == [{}, {"shared": "true"}]
 
 
 async def test_faces_are_of_somebody_or_of_nobody(server: CannedServer, api: Api) -> None:
