@@ -7,7 +7,7 @@ import pytest
 
 from immich_sidecar.immich import followed_albums
 from immich_sidecar.library.tables import AlbumEntryRow, Publish
-from immich_sidecar.pipeline import publish_steps
+from immich_sidecar.pipeline import publish_queue, publish_steps
 from tests.immich_server import Asset
 from tests.immich_server.records import Album
 from tests.pipeline.house import developed
@@ -169,6 +169,19 @@ async def test_a_version_whose_approval_was_undone_leaves_the_albums_though_a_ch
     await done(world)
     assert newer.id in album.asset_ids
     assert newer.is_favorite
+
+
+async def test_what_was_added_although_nobody_heard_of_it_is_ours_to_take_out(
+    recent: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish_queue, "FIRST_PING", 0.02)
+    album = recent.immich.add_album(recent.user, "Mine")
+    recent.immich.lose_answer_next(f"/albums/{album.id}/assets", method="PUT")
+    sha, original, version = await approved(recent, "beach.jpg", 1, album)
+    assert album.asset_ids == [original.id, version.id]
+    assert await entries(recent) == {(1, album.id)}
+    await decide(recent, sha, "reject")
+    assert album.asset_ids == [original.id]
 
 
 async def test_our_own_albums_are_not_followed_into(tmp_path: Path) -> None:

@@ -42,9 +42,16 @@ class AlbumCalls(ServerCalls):
         return answer.id
 
     async def add_to_album(self, album_id: str, asset_ids: list[str]) -> list[BulkIdResult]:
-        """Add assets to an album; one answer per asset, `error` being `duplicate` where it is there already."""
+        """Add assets to an album; one answer per asset, `error` being `duplicate` where it is there already.
+
+        Not repeated by itself: to the second call Immich would say that of what the first one added.
+        """
         answer: list[BulkIdResult] = await self.call(
-            add_assets_to_album, album_id, tried="add photos to an album", body=BulkIds(ids=asset_ids)
+            add_assets_to_album,
+            album_id,
+            tried="add photos to an album",
+            repeatable=False,
+            body=BulkIds(ids=asset_ids),
         )
         return answer
 
