@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from immich_sidecar.errors import ImmichAwayError, ImmichCredentialsError, ImmichError
+from immich_sidecar.errors import ImmichAwayError, ImmichCredentialsError, ImmichError, ImmichServerError
 from immich_sidecar.immich.choices import Choices
 from immich_sidecar.immich.compatibility import features_of, knows_workflows
 from immich_sidecar.immich.connections import Connection, ConnectionState
@@ -117,6 +117,8 @@ class Connected:
         found = [self._hook_problem] if self.choices.webhook else []
         if self.choices.socket:
             found.append("The socket is not connected." if self._socket is None else self._socket.problem)
+        if self.choices.watch:
+            found.append(self.intake.problem)
         return (*(problem for problem in found if problem), *self._upkeep.problems)
 
     # ---- as a target of publishing
@@ -246,8 +248,9 @@ class Connected:
         could = self.connection.may_publish
         if not self.choices.watch:
             await self.connection.make_sure(self._with.database, self._with.events)
-        elif await self.intake.notice():
-            self._begin_fetching()
+        else:
+            await self.intake.notice()
+        self._begin_fetching()
         if self.connection.may_publish and not could and self._with.on_back is not None:
             # What became due meanwhile was not looked at.
             self._with.on_back()
@@ -278,6 +281,10 @@ class Connected:
                     remember=lambda sha256: self._write(webhook_secret_sha256=sha256),
                 )
             except ImmichAwayError:
+                return
+            except ImmichServerError as error:
+                # The next round tries again: a new secret may be known here and not there.
+                self._hook_problem = f"There is no webhook yet: {error}"
                 return
             except ImmichError as error:
                 hook = Hook(None, f"There is no webhook: {error}")

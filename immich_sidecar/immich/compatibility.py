@@ -190,6 +190,11 @@ def knows_workflows(version: Version) -> bool:
     return version >= (3, 0, 0)
 
 
+def lists_all_albums(version: Version) -> bool:
+    """Whether one list holds all albums that a user sees; before 3.0 those that others share are asked for apart."""
+    return version >= (3, 0, 0)
+
+
 def can_clear_ratings(version: Version) -> bool:
     """Whether Immich takes `null` for a rating; before 2.6 a rating can be changed and not be taken away."""
     return version >= (2, 6, 0)

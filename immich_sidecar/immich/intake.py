@@ -14,8 +14,17 @@ from pathlib import Path
 
 from sqlmodel import select
 
-from immich_sidecar.errors import DiskFullError, ImmichError, ImmichGoneError, ImmichServerError, SidecarError
-from immich_sidecar.immich.connections import Connection
+from immich_sidecar.errors import (
+    DiskFullError,
+    ImmichAwayError,
+    ImmichCredentialsError,
+    ImmichError,
+    ImmichGoneError,
+    ImmichPermissionError,
+    ImmichServerError,
+    SidecarError,
+)
+from immich_sidecar.immich.connections import Connection, ConnectionState, state_of
 from immich_sidecar.immich.fetching import STOPS, Fetching
 from immich_sidecar.immich.noticing import Noticing
 from immich_sidecar.immich.pairs import Absorb, Pairs
@@ -72,6 +81,8 @@ class ImmichIntake:
         self._busy = asyncio.Lock()
         #: Why nothing is fetched at the moment although something is due; None where nothing is in the way.
         self.paused: str | None = None
+        #: Why new photos are not noticed although Immich answers otherwise, as a sentence; None: they are.
+        self.problem: str | None = None
 
     async def tick(self, *, patience: float = 0) -> None:
         """One round: make sure of the connection, notice, fetch. What Immich fails in is recorded, not raised.
@@ -92,10 +103,17 @@ class ImmichIntake:
         async with self._busy, self._recording():
             await self._connection.make_sure(self._database, self._events)
             if not self._connection.may_take:
+                self.problem = None
                 return False
-            await self._noticing.poll()
-            if await self._noticing.updates_are_due():
-                await self._noticing.poll_updated()
+            try:
+                await self._noticing.poll()
+                if await self._noticing.updates_are_due():
+                    await self._noticing.poll_updated()
+            except ImmichError as error:
+                # What ends the whole connection is said by its state.
+                self.problem = None if state_of(error) else f"New photos are not noticed: {error}"
+                raise
+            self.problem = None
             return True
         return False
 
@@ -107,8 +125,11 @@ class ImmichIntake:
     async def fetch_alone(self) -> None:
         """Fetch what is due, one after the other; what Immich fails in is recorded, not raised.
 
-        May be called several times at once.
+        May be called several times at once. Does nothing while it is not known that the key is the right user's: to
+        another user's key Immich says that an asset is not there.
         """
+        if not self._connection.may_take:
+            return
         async with self._recording():
             self.paused = None
             await self._fetching.tidy()
@@ -219,6 +240,7 @@ class ImmichIntake:
         DiskFullError
             If there is no room.
         """
+        await self._make_sure_of_the_user()
         return await self._fetching.refetch(photo)
 
     async def retry_failed(self) -> int:
@@ -245,6 +267,18 @@ class ImmichIntake:
         """
         parts = [rows[number::DOWNLOADS] for number in range(DOWNLOADS)]
         return await self._side_by_side([partial(self._fetching.fetch_each, part) for part in parts])
+
+    async def _make_sure_of_the_user(self) -> None:
+        """Do nothing where the key is known to be the right user's; another's would not find what is there."""
+        if self._connection.may_take:
+            return
+        check = await self._connection.refresh(self._database, self._events)
+        if self._connection.may_take:
+            return
+        message = check.message or f"Immich at {self._connection.url} does not say whose API key it is"
+        if check.state in (ConnectionState.CREDENTIALS, ConnectionState.REFUSED):
+            raise ImmichCredentialsError(message)
+        raise ImmichPermissionError(message) if check.state is ConnectionState.PERMISSION else ImmichAwayError(message)
 
     async def _side_by_side(self, works: Sequence[Callable[[], Awaitable[int]]]) -> int:
         """Do these at the same time; gives their sum, and raises what stops all of them once each has ended."""

@@ -40,6 +40,9 @@ Absorb = Callable[[str, str, str], Awaitable[bool]]
 #: How long a JPEG waits for its RAW file to be fetched, and a pair for Immich to read both.
 PATIENCE = timedelta(minutes=2)
 
+#: Assets of one name that are looked at, each with a question to Immich.
+MOST_OF_A_NAME = 20
+
 #: States of a RAW file that is a photo, or may become one.
 _HOPEFUL = (IntakeState.FETCHED, IntakeState.SEEN)
 #: States of a backfill of which nothing more is taken.
@@ -184,7 +187,10 @@ class Pairs:
         return is_same_shot(_shot_of(raw), _shot_of(picture), sure=True)
 
     async def _named(self, file_name: str, endings: Iterable[str], states: Sequence[IntakeState]) -> list[AssetRow]:
-        """Assets of the same base name with one of these endings, in small or capital letters."""
+        """The last noticed assets of the same base name with one of these endings, in small or capital letters.
+
+        Cameras begin again after 9999: there may be many of a name, and those of one shot are noticed together.
+        """
         names = _names(file_name, endings)
         async with self._database.reading() as session:
             query = (
@@ -195,10 +201,10 @@ class Pairs:
                     col(AssetRow.file_name).in_(names),
                     col(AssetRow.state).in_(states),
                 )
-                .order_by(col(AssetRow.id))
-                .limit(20)
+                .order_by(col(AssetRow.id).desc())
+                .limit(MOST_OF_A_NAME)
             )
-            return list((await session.exec(query)).all())
+            return sorted((await session.exec(query)).all(), key=lambda row: row.id or 0)
 
     async def _remember(self, raw: AssetRow, row: AssetRow, asset: Asset) -> None:
         """Note the JPEG with the photo of the RAW file."""

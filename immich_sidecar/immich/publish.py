@@ -362,8 +362,10 @@ class Publisher:
             own_albums=own_albums | own,
         )
 
-    async def bring_back(self, version: VersionRow) -> None:
+    async def bring_back(self, version: VersionRow, *, original_id: str | None) -> None:
         """Undo `retire`: take the version out of the trash, or take the tag off it.
+
+        Beside an original in the archive it stays in the archive.
 
         Raises
         ------
@@ -371,7 +373,7 @@ class Publisher:
             If Immich has emptied its trash.
         """
         await self._make_sure_of_the_user()
-        await self._retirer.bring_back(version)
+        await self._retirer.bring_back(version, original_id)
 
     async def add_to_albums(self, original_id: str, version_id: str | None = None) -> None:
         """Put the original into the album `Originals` and the version into `Processed`."""

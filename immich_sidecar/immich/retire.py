@@ -224,13 +224,14 @@ class Retirer:
                 return Retired(Fate.TAGGED)
         return Retired(Fate.MARKED)
 
-    async def bring_back(self, version: VersionRow) -> None:
+    async def bring_back(self, version: VersionRow, original_id: str | None) -> None:
         """Undo `retire`; see `Publisher.bring_back`."""
         asset_id = version.immich_asset_id or ""
         if version.retired == Fate.TAGGED:
             await self._tagging.remove(SUPERSEDED, [asset_id])
         elif version.retired == Fate.ARCHIVED:
-            await self._api.update_asset(asset_id, AssetChanges(visibility="timeline"))
+            if original_id is None or not await self._is_archived(original_id):
+                await self._api.update_asset(asset_id, AssetChanges(visibility="timeline"))
         elif version.retired in (Fate.TRASHING, Fate.TRASHED):
             try:
                 asset = await self._api.asset(asset_id)
@@ -241,6 +242,12 @@ class Retirer:
                 ) from error
             if asset.is_trashed:
                 await self._api.restore_assets([asset_id])
+
+    async def _is_archived(self, asset_id: str) -> bool:
+        try:
+            return (await self._api.asset(asset_id)).visibility == "archive"
+        except ImmichGoneError:
+            return False
 
     async def _not_replaced(self, instead_id: str) -> str | None:
         try:

@@ -388,4 +388,10 @@ def _at_least(least: Any, value: Any) -> bool | None:
 
 
 def _day(at: datetime | None) -> date | None:
-    return None if at is None else at.astimezone().date()
+    """The day here; of a time so early or late that it is none here, the day that it says itself."""
+    if at is None:
+        return None
+    try:
+        return at.astimezone().date()
+    except OverflowError:
+        return at.date()

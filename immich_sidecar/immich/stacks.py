@@ -240,11 +240,8 @@ class Stacker:
             return _read(stack, asset_id)
         if asset.visibility == "timeline":
             return None
-        for stack in await self._api.stacks():
-            found = _read(stack)
-            if asset_id in found.members:
-                return found
-        return None
+        holding = await self._api.stack_with(asset_id)
+        return None if holding is None else _read(holding)
 
     async def _get(self, stack_id: str) -> _Found | None:
         try:

@@ -125,6 +125,16 @@ class Transport:
         response = await self._send(request, tried, repeatable=repeatable)
         return self._parse(operation, response, tried)
 
+    async def call_raw(self, operation: ModuleType, *arguments: Any, tried: str, **named: Any) -> bytes:
+        """Make a call that reads a JSON list and give it as it came."""
+        response = await self._send(operation._get_kwargs(*arguments, **named), tried, repeatable=True)
+        content = response.content.strip()
+        if not (content.startswith(b"[") and content.endswith(b"]")):
+            raise ImmichRefusedError(
+                f"Could not {tried}: what answers at {self.url} is not Immich's API; check IMMICH_URL"
+            )
+        return content
+
     async def send_file(self, operation: ModuleType, *, tried: str, **named: Any) -> Any:
         """Make a call whose body is a form with files, streamed; give its parsed answer.
 

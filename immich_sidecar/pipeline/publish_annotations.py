@@ -65,11 +65,7 @@ async def _take_over(bench: Bench, scene: Scene) -> None:
 
 async def _heart(bench: Bench, scene: Scene) -> None:
     """A version that is not wanted any more is no favourite because of us."""
-    review = scene.photo.review
-    if not scene.version.written.get(FAVORITE) or review is Review.APPROVED:
-        return
-    if review is Review.PENDING and not scene.current:
-        # It is on top until its owner has decided about the next one.
+    if not scene.version.written.get(FAVORITE) or scene.photo.review is Review.APPROVED or scene.stands:
         return
     await scene.target.publisher.annotator.no_favorite(scene.version.immich_asset_id or "")
 
@@ -87,7 +83,7 @@ async def follow_albums(bench: Bench, scene: Scene) -> None:
         return
     if scene.current and scene.photo.review is Review.APPROVED:
         await target.publisher.followed.put(scene.photo, scene.version)
-    elif scene.photo.review is not Review.PENDING or scene.current:
+    elif not scene.stands:
         await target.publisher.followed.take_out(scene.photo, scene.version)
 
 

@@ -67,6 +67,11 @@ class Scene:
         return self.current or self.wanted.primary is Primary.RESTORE
 
     @property
+    def stands(self) -> bool:
+        """Whether it is on top until its owner has decided about the change that waits: approved before that."""
+        return not self.current and self.photo.review is Review.PENDING and self.wanted.primary is Primary.KEEP
+
+    @property
     def review(self) -> str:
         """What the version's mark says."""
         return self.photo.review.value if self.current else "superseded"

@@ -147,7 +147,7 @@ async def bring_back(bench: Bench, scene: Scene) -> None:
 
     # Written first: where nobody hears that it was restored, and it is to go again by then, it is looked for.
     await bench.remember(scene.version, begin)
-    await scene.target.publisher.bring_back(scene.version)
+    await scene.target.publisher.bring_back(scene.version, original_id=scene.photo.immich_asset_id)
 
     def change(row: VersionRow) -> None:
         # While it was in the trash it may have lost its stack; where it was gone, the stack says so.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -80,10 +82,51 @@ async def test_a_call(server: CannedServer, api: Api, name: str) -> None:
 async def test_what_is_asked_for_in_the_address(call: Call, query: dict[str, str], answer: Any, expected: Any) -> None:
     async with CannedServer([(200, answer)]) as server:
         api = Api(server.url, "key")
+        api.server_version = (3, 1, 0)
         assert await call(api) == expected
         await api.close()
     (asked,) = server.asked
     assert asked.query == query
+
+
+@pytest.mark.parametrize("place", [None, 0, 4999])
+async def test_one_of_very_many_stacks_is_found_without_all_of_them_in_memory(
+    server: CannedServer, api: Api, place: int | None
+) -> None:
+    """A library of which everything is developed has as many stacks as photos."""
+    stacks = [
+        {"id": f"s{i}", "primaryAssetId": f"a{i}", "assets": [{"id": f"{name}{i}", "type": "IMAGE"} for name in "ab"]}
+        for i in range(5000)
+    ]
+    if place is not None:
+        stacks[place]["assets"][1]["id"] = ASSET  # type: ignore[index]  # it was made a line before
+    body = json.dumps(stacks)
+    server.answers.append(lambda: web.Response(text=body, content_type="application/json"))
+    tracemalloc.start()
+    try:
+        found = await api.stack_with(ASSET)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (found and found.id) == (None if place is None else f"s{place}")
+    assert peak < 4 * len(body)
+    assert server.asked[0].query == {}
+
+
+@pytest.mark.parametrize("text", ["<html>", "[{]", '[{"id": "s"}', '[{"assets": ["ID"]}]'])
+async def test_what_is_no_list_of_stacks_holds_no_stack_and_says_so(server: CannedServer, api: Api, text: str) -> None:
+    # What does not name the asset is not read.
+    answer = text.replace("ID", ASSET) if "ID" in text else text.replace("{", f'{{"a": "{ASSET}", ', 1)
+    server.answers.append(lambda: web.Response(text=answer, content_type="application/json"))
+    with pytest.raises(ImmichRefusedError):
+        await api.stack_with(ASSET)
+
+
+async def test_immich_2_is_asked_apart_for_the_albums_of_others(server: CannedServer, api: Api) -> None:
+    api.server_version = (2, 7, 5)
+    server.answers += [(200, [{"id": THING}]), (200, [{"id": ASSET}, {"id": THING}])]
+    assert [album.id for album in await api.albums()] == [THING, ASSET]
+    assert [asked.query for asked in server.asked] == [{}, {"shared": "true"}]
 
 
 async def test_faces_are_of_somebody_or_of_nobody(server: CannedServer, api: Api) -> None:

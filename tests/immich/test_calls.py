@@ -41,7 +41,7 @@ async def test_a_call_that_is_not_declared_is_noticed() -> None:
             await client.post("/search/metadata", json={"page": 1})
             assert not undeclared(server)
             await client.post("/search/metadata", json={"page": 1, "madeUp": True})
-            await client.get("/albums", params={"shared": "true"})
+            await client.get("/albums", params={"isShared": "true"})
             await client.get("/queues")
             await client.get("/jobs", headers={"User-Agent": "somebody"})
-        assert undeclared(server) == {"POST /search/metadata: madeUp", "GET /albums: ?shared", "GET /queues"}
+        assert undeclared(server) == {"POST /search/metadata: madeUp", "GET /albums: ?isShared", "GET /queues"}

@@ -222,6 +222,34 @@ async def test_the_operators_key_is_not_touched(immich: ImmichServer, ada: User,
         assert len(immich.workflows_of(ada)) == 1
 
 
+async def test_another_users_key_makes_nothing_seem_gone(
+    immich: ImmichServer, ada: User, key: str, library: Library
+) -> None:
+    """To that key Immich says of each of Ada's photos that there is none."""
+    async with open_desk(library, immich, immich_api_key=key) as desk:
+        await desk.round()
+        immich.add_asset(ada, picture(1), "taken.jpg")
+        await desk.round()
+        (taken,) = await library.photos()
+        immich.add_asset(ada, picture(2), "waiting.jpg")
+        library.space.min_free = 1 << 60
+        await desk.round()
+        library.space.min_free = 0
+        library.layout.absolute(taken.path or "").unlink()
+
+        await desk.restart(immich_api_key=immich.add_key(immich.add_user("Bob")))
+        with pytest.raises(ImmichCredentialsError, match="Bob"):
+            await desk.connections.refetch(taken)
+        await desk.round()
+        assert (await library.connection_row()).state == "refused"
+        assert (await library.asset("waiting.jpg")).state is IntakeState.SEEN
+
+        await desk.restart(immich_api_key=key)
+        await desk.round()
+        assert {photo.file_name for photo in await library.photos()} == {"taken.jpg", "waiting.jpg"}
+        assert (await desk.connections.refetch(taken)).is_file()
+
+
 async def test_two_connections_of_one_user_are_refused(
     immich: ImmichServer, ada: User, key: str, library: Library, desk: Desk
 ) -> None:
@@ -325,6 +353,23 @@ async def test_a_version_that_is_not_supported_is_read_and_not_written_to(
     assert list(desk.connections.targets()) == [one.id]
     writes = [seen for seen in immich.requests if seen.method in ("PUT", "DELETE") or seen.path.endswith("/assets")]
     assert not writes
+
+
+@pytest.mark.parametrize("status", [400, 500])
+async def test_an_immich_that_answers_and_cannot_search_is_told(
+    immich: ImmichServer, ada: User, library: Library, desk: Desk, status: int
+) -> None:
+    one = await desk.connect(ada)
+    immich.answer_next("/search/metadata", status, {"message": "the index is broken"}, times=None)
+    immich.add_asset(ada, picture(1), "one.jpg")
+    await desk.round()
+    assert (await library.connection_row(ada.id)).state == "ok"
+    assert one.problems[-1].startswith("New photos are not noticed:")
+    assert "the index is broken" in one.problems[-1]
+    immich.no_faults()
+    await desk.round()
+    assert "New photos are not noticed" not in " ".join(one.problems)
+    assert await library.photos()
 
 
 async def test_an_update_is_noticed_within_the_hour(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -13,7 +14,7 @@ from immich_sidecar.immich.connections import Connection
 from immich_sidecar.immich.intake import ImmichIntake
 from immich_sidecar.immich.pairs import Found
 from immich_sidecar.immich.rules import BACKFILL_CANCELLED, Rules
-from immich_sidecar.library.tables import BackfillRow, IntakeState
+from immich_sidecar.library.tables import AssetRow, BackfillRow, IntakeState
 from immich_sidecar.pipeline.backfill_bench import Bench
 from immich_sidecar.pipeline.backfills import Backfills
 from tests.immich.stage import Library
@@ -149,3 +150,26 @@ async def test_a_pair_whose_backfill_is_cancelled_is_left_where_it_is(
     assert await library.photos() == []
     # So another backfill may take the JPEG alone.
     assert {(row.state, row.reason) for row in await library.assets()} == {(IntakeState.SKIPPED, BACKFILL_CANCELLED)}
+
+
+async def test_among_many_shots_of_one_name_the_raw_file_is_found(
+    immich: ImmichServer, ada: User, library: Library, taker: ImmichIntake
+) -> None:
+    """Cameras begin again after 9999, and two of them count alike."""
+    connection = await library.connection_row()
+    async with library.database.transaction() as session:
+        session.add_all(
+            AssetRow(
+                owner_id=connection.owner_id,
+                connection_id=connection.id or 0,
+                asset_id=str(uuid4()),
+                file_name=f"IMG_7.{ending}",
+                state=IntakeState.FETCHED,
+                noticed_by="poll",
+            )
+            for ending in ("DNG", "JPG")
+            for _ in range(pairs.MOST_OF_A_NAME + 5)
+        )
+    a_pair(immich, ada, shots.raw(7))
+    await taker.tick()
+    assert [photo.file_name for photo in await library.photos()] == ["IMG_7.DNG"]

@@ -144,7 +144,7 @@ async def test_without_the_trash_it_is_tagged(scene: Scene) -> None:
     assert [tag.value for tag in asset.tags or ()] == ["Sidecar/Superseded"]
     assert scene.trashed() == []
     scene.version.retired = Fate.TAGGED
-    await scene.publisher.bring_back(scene.version)
+    await scene.publisher.bring_back(scene.version, original_id=scene.original.id)
     assert not (await scene.publisher.connection.api.asset(scene.first.id)).tags
 
 
@@ -170,17 +170,28 @@ async def test_repeating_it_after_a_crash_changes_nothing(scene: Scene) -> None:
     # The service ended before it could write down what came of it.
     assert await scene.retire() == ("trashed", None)
     scene.version.retired = Fate.TRASHED
-    await scene.publisher.bring_back(scene.version)
-    await scene.publisher.bring_back(scene.version)
+    await scene.publisher.bring_back(scene.version, original_id=scene.original.id)
+    await scene.publisher.bring_back(scene.version, original_id=scene.original.id)
     assert scene.trashed() == []
     assert scene.first.stack_id == scene.second.stack_id
+
+
+@pytest.mark.parametrize("where", ["timeline", "archive"])
+async def test_what_was_hidden_comes_back_beside_its_original(scene: Scene, where: str) -> None:
+    """What its owner keeps out of sight does not come into sight."""
+    scene.original.visibility = scene.first.visibility = where
+    assert await scene.retire(trash=False, hide=True) == ("archived", None)
+    assert scene.first.visibility == "archive"
+    scene.version.retired = Fate.ARCHIVED
+    await scene.publisher.bring_back(scene.version, original_id=scene.original.id)
+    assert scene.first.visibility == where
 
 
 async def test_what_its_owner_threw_away_is_not_ours_to_bring_back(scene: Scene) -> None:
     scene.immich.trash(scene.first)
     assert await scene.retire() == ("gone", None)
     scene.version.retired = Fate.GONE
-    await scene.publisher.bring_back(scene.version)
+    await scene.publisher.bring_back(scene.version, original_id=scene.original.id)
     assert scene.trashed() == ["IMG_1_processed_v1.jpg"]
     scene.immich.delete(scene.first)
     assert await scene.retire() == ("gone", None)
@@ -191,7 +202,7 @@ async def test_what_was_deleted_for_good_cannot_come_back(scene: Scene) -> None:
     scene.immich.delete(scene.first)
     scene.version.retired = Fate.TRASHED
     with pytest.raises(ImmichGoneError, match="new version"):
-        await scene.publisher.bring_back(scene.version)
+        await scene.publisher.bring_back(scene.version, original_id=scene.original.id)
 
 
 # ---- what would fool it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -108,6 +109,17 @@ def test_albums_and_tags() -> None:
         nothing = dict.fromkeys(("albums", "tags"), frozenset[str]())
         assert said(asset(), rule, otherwise=NOTHING, **(nothing | known)) == "take"
         assert said(asset(), rule, otherwise=NOTHING, **nothing) == Skip.NOT_WANTED
+
+
+def test_a_date_before_all_others_keeps_no_photo_from_being_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that know no date write the first of all days, which west of Greenwich is none."""
+    found = asset(exif={"dateTimeOriginal": "0001-01-01T00:00:00.000Z"})
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "America/New_York")
+        time.tzset()
+        verdict = said(found, Rule(name="old", takes=False, taken_before=date(2010, 1, 1)))
+    time.tzset()
+    assert verdict == "left alone by the rule “old”"
 
 
 def test_the_first_rule_that_fits_decides() -> None:

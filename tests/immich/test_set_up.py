@@ -190,3 +190,20 @@ async def test_immich_away_during_set_up_is_tried_again(
     await immich.go_away()
     with pytest.raises(ImmichAwayError):
         await one.ping()
+
+
+async def test_immich_that_fails_while_the_step_is_written_is_tried_again(
+    immich: ImmichServer, ada: User, library: Library, desk: Desk
+) -> None:
+    """A secret that is known here and not in Immich would have each of its calls refused until the next start."""
+    await desk.connect(ada)
+    (workflow,) = immich.workflows_of(ada)
+    workflow.steps[0]["config"]["headerValue"] = "changed"
+    await desk.restart()
+    immich.answer_next(f"/workflows/{workflow.id}$", 500, {"message": "Internal server error"}, method="PUT")
+    await desk.round()
+    (one,) = desk.connections.all()
+    assert "Internal server error" in one.problems[0]
+    await desk.round()
+    assert one.problems == ()
+    assert desk.connections.believes(one.id, workflow.steps[0]["config"]["headerValue"])

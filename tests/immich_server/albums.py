@@ -42,6 +42,8 @@ class Albums:
         found = [album for album in self._store.albums.values() if album.role_of(login.user)]
         if "assetId" in query:
             found = [album for album in found if query["assetId"] in album.asset_ids]
+        elif self._store.dialect.lists_own_albums:
+            found = [album for album in found if _is_listed(album, login, query.get("shared"))]
         else:
             for name, holds in (
                 ("isOwned", lambda album: album.owner is login.user),
@@ -250,3 +252,10 @@ def _roles(users: Any) -> dict[str, str]:
     if issues:
         raise invalid(issues)
     return {entry["userId"]: entry.get("role", "editor") for entry in users}
+
+
+def _is_listed(album: Album, login: Login, shared: str | None) -> bool:
+    """Whether Immich 2 lists an album: all own ones, or those that are shared, or own ones that are not."""
+    if shared == "true":
+        return bool(album.roles)
+    return album.owner is login.user and not (shared == "false" and album.roles)

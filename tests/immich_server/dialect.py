@@ -65,6 +65,11 @@ class Dialect:
         return self.is_second
 
     @property
+    def lists_own_albums(self) -> bool:
+        """The list of albums holds one's own, and with `shared=true` those that are shared, whoever's they are."""
+        return self.is_second
+
+    @property
     def heeds_with_stacked(self) -> bool:
         """`withStacked: false` takes stacked assets out of a search."""
         return self.version >= (2, 6, 0)

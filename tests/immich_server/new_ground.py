@@ -25,6 +25,7 @@ NEW_GROUND: dict[str, str | dict[str, str]] = {
     "PUT /api-keys/{}": f"a key gets the permissions of a feature that was switched on; {_DOCUMENT}",
     "POST /auth/logout": f"the session of a sign-in is not kept; {_DOCUMENT}",
     "POST /auth/validateToken": f"whether a session still counts; {_DOCUMENT}",
+    "GET /albums": _each("?shared", "2.x lists own albums without it, as its documents say; the recordings share none"),
     "GET /faces": f"boxes of faces for crop and exposure; {_DOCUMENT}",
     "GET /people": f"names for rules; {_DOCUMENT}",
     "POST /admin/notifications": f"only where an administrator asked for it; {_DOCUMENT}",

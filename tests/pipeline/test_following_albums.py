@@ -7,6 +7,7 @@ import pytest
 
 from immich_sidecar.immich import followed_albums
 from immich_sidecar.library.tables import AlbumEntryRow, Publish
+from immich_sidecar.pipeline import publish_queue, publish_steps
 from tests.immich_server import Asset
 from tests.immich_server.records import Album
 from tests.pipeline.house import developed
@@ -134,6 +135,48 @@ async def test_what_was_begun_before_a_crash_is_known_to_be_ours(recent: World) 
     (row,) = await world.house.rows(AlbumEntryRow)
     assert row.added_at is not None
     await decide(world, sha, "reject")
+    assert album.asset_ids == [original.id]
+
+
+async def test_a_version_whose_approval_was_undone_leaves_the_albums_though_a_change_waits(recent: World) -> None:
+    """Both come while Immich is away; the approval that others saw the version by is none any more."""
+    world = recent
+    album = world.immich.add_album(world.user, "Mine")
+    content = developed()
+    original = world.immich.add_asset(world.user, content, "beach.jpg", is_favorite=True)
+    album.asset_ids.append(original.id)
+    sha = await seen(world, original, content)
+    await decide(world, sha, "approve")
+    version = await ours(world, sha)
+    assert version.is_favorite
+    await world.house.commands.pause(None)
+    await world.house.commands.undo("local", sha, 1)
+    await world.house.commands.change("local", sha, 1, {"exposure": {"ev": 0.5}})
+    await world.house.commands.resume(None)
+    await done(world)
+    assert album.asset_ids == [original.id]
+    assert not version.is_favorite
+    assert await entries(world) == set()
+
+    # Approved before a change, it stays until that is decided.
+    await decide(world, sha, "approve")
+    newer = await ours(world, sha, 2)
+    await world.house.commands.change("local", sha, 2, {"exposure": {"ev": 0.7}})
+    await done(world)
+    assert newer.id in album.asset_ids
+    assert newer.is_favorite
+
+
+async def test_what_was_added_although_nobody_heard_of_it_is_ours_to_take_out(
+    recent: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish_queue, "FIRST_PING", 0.02)
+    album = recent.immich.add_album(recent.user, "Mine")
+    recent.immich.lose_answer_next(f"/albums/{album.id}/assets", method="PUT")
+    sha, original, version = await approved(recent, "beach.jpg", 1, album)
+    assert album.asset_ids == [original.id, version.id]
+    assert await entries(recent) == {(1, album.id)}
+    await decide(recent, sha, "reject")
     assert album.asset_ids == [original.id]
 
 

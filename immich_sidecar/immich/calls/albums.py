@@ -11,18 +11,23 @@ from immich_py_client.models import Album, AlbumCreate, BulkIdResult, BulkIds
 from immich_py_client.types import UNSET
 
 from immich_sidecar.errors import ImmichServerError
-from immich_sidecar.immich.transport import Transport
+from immich_sidecar.immich.calls.server import ServerCalls
+from immich_sidecar.immich.compatibility import lists_all_albums
 
 
-class AlbumCalls(Transport):
+class AlbumCalls(ServerCalls):
     """The user's albums, and those that others share with them."""
 
     async def albums(self, *, asset_id: str | None = None) -> list[Album]:
         """All albums, or those that an asset is in."""
+        tried = "list the albums"
         answer: list[Album] = await self.call(
-            get_all_albums, tried="list the albums", asset_id=UNSET if asset_id is None else asset_id
+            get_all_albums, tried=tried, asset_id=UNSET if asset_id is None else asset_id
         )
-        return answer
+        if asset_id is not None or lists_all_albums(await self.known_version()):
+            return answer
+        shared: list[Album] = await self.call(get_all_albums, tried=tried, shared=True)
+        return list({album.id: album for album in (*answer, *shared)}.values())
 
     async def album(self, album_id: str) -> Album:
         """The album, without its assets: `search_assets` finds those."""
@@ -37,9 +42,16 @@ class AlbumCalls(Transport):
         return answer.id
 
     async def add_to_album(self, album_id: str, asset_ids: list[str]) -> list[BulkIdResult]:
-        """Add assets to an album; one answer per asset, `error` being `duplicate` where it is there already."""
+        """Add assets to an album; one answer per asset, `error` being `duplicate` where it is there already.
+
+        Not repeated by itself: to the second call Immich would say that of what the first one added.
+        """
         answer: list[BulkIdResult] = await self.call(
-            add_assets_to_album, album_id, tried="add photos to an album", body=BulkIds(ids=asset_ids)
+            add_assets_to_album,
+            album_id,
+            tried="add photos to an album",
+            repeatable=False,
+            body=BulkIds(ids=asset_ids),
         )
         return answer
 

@@ -12,11 +12,14 @@ from ...types import UNSET, Response, Unset
 def _get_kwargs(
     *,
     asset_id: str | Unset = UNSET,
+    shared: bool | Unset = UNSET,
 ) -> dict[str, Any]:
 
     params: dict[str, Any] = {}
 
     params["assetId"] = asset_id
+
+    params["shared"] = shared
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -61,10 +64,12 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     asset_id: str | Unset = UNSET,
+    shared: bool | Unset = UNSET,
 ) -> Response[list[Album]]:
     """
     Args:
         asset_id (str | Unset):
+        shared (bool | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -76,6 +81,7 @@ def sync_detailed(
 
     kwargs = _get_kwargs(
         asset_id=asset_id,
+        shared=shared,
     )
 
     response = client.get_httpx_client().request(
@@ -89,10 +95,12 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     asset_id: str | Unset = UNSET,
+    shared: bool | Unset = UNSET,
 ) -> list[Album] | None:
     """
     Args:
         asset_id (str | Unset):
+        shared (bool | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -105,6 +113,7 @@ def sync(
     return sync_detailed(
         client=client,
         asset_id=asset_id,
+        shared=shared,
     ).parsed
 
 
@@ -112,10 +121,12 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     asset_id: str | Unset = UNSET,
+    shared: bool | Unset = UNSET,
 ) -> Response[list[Album]]:
     """
     Args:
         asset_id (str | Unset):
+        shared (bool | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -127,6 +138,7 @@ async def asyncio_detailed(
 
     kwargs = _get_kwargs(
         asset_id=asset_id,
+        shared=shared,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -138,10 +150,12 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     asset_id: str | Unset = UNSET,
+    shared: bool | Unset = UNSET,
 ) -> list[Album] | None:
     """
     Args:
         asset_id (str | Unset):
+        shared (bool | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -155,5 +169,6 @@ async def asyncio(
         await asyncio_detailed(
             client=client,
             asset_id=asset_id,
+            shared=shared,
         )
     ).parsed
