@@ -69,6 +69,14 @@ def hash_file(path: Path) -> Digests:
         return _pass_on(source, None)
 
 
+def holds(path: Path, sha256: str) -> bool:
+    """Whether a file is there and whole, read anew from its first byte to its last."""
+    try:
+        return path.is_file() and hash_file(path).sha256 == sha256
+    except (OSError, StorageError):
+        return False
+
+
 def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
     """Write a whole file, or leave what was there; folders are made.
 

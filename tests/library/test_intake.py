@@ -279,6 +279,17 @@ async def test_a_lost_original_is_healed_by_the_same_bytes(library: Library, tmp
     assert locate(library.layout, photo).read_bytes() == path.read_bytes()
 
 
+async def test_a_damaged_original_is_healed_by_the_same_bytes(library: Library, tmp_path: Path) -> None:
+    path = write_photo(tmp_path / "a.jpg")
+    photo = await library.photo("local", (await library.take("local", path)).sha256)
+    assert photo is not None
+    kept = locate(library.layout, photo)
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    taken = await library.take("local", path)
+    assert not taken.new
+    assert kept.read_bytes() == path.read_bytes()
+
+
 async def test_a_copy_can_be_given_up_once_immich_has_the_original(library: Library, tmp_path: Path) -> None:
     photo = await library.photo("local", (await library.take("local", write_photo(tmp_path / "a.jpg"))).sha256)
     assert photo is not None
