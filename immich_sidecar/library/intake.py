@@ -41,6 +41,7 @@ from immich_sidecar.library.files import (
     open_regular,
     storage,
 )
+from immich_sidecar.library.files import move as move_file
 from immich_sidecar.library.layout import Layout, readable_name
 from immich_sidecar.library.originals import is_cached
 from immich_sidecar.library.owners import ensure_owner
@@ -405,7 +406,7 @@ def _status(path: Path) -> os.stat_result:
 def _rename(source: Path, target: Path) -> None:
     with storage(f"moving {source}"):
         make_folder(target.parent)
-        source.replace(target)
+        move_file(source, target)
 
 
 def _may_be_a_photo(path: Path) -> bool:
