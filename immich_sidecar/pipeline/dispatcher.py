@@ -99,6 +99,8 @@ def hold_data_directory(layout: Layout) -> FileLock:
     ------
     DataDirectoryBusyError
         If another process holds it.
+    StorageError
+        If the lock cannot be taken at all.
     """
     layout.lock.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(layout.lock)
@@ -108,6 +110,11 @@ def hold_data_directory(layout: Layout) -> FileLock:
         raise DataDirectoryBusyError(
             f"{layout.data_dir} is in use by another immich-sidecar; stop that one, or choose another SIDECAR_DATA_DIR"
         ) from None
+    except OSError as error:
+        raise StorageError(
+            f"{layout.lock}: cannot be locked ({error.strerror}); this user has to be able to write to it, on a file "
+            "system that knows locks"
+        ) from error
     return lock
 
 

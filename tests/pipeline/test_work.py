@@ -14,6 +14,7 @@ from immich_sidecar.errors import (
 )
 from immich_sidecar.events import EventType
 from immich_sidecar.library.files import hash_file
+from immich_sidecar.library.layout import Layout
 from immich_sidecar.library.tables import Review, WorkState
 from immich_sidecar.pipeline import dispatcher as dispatcher_module
 from immich_sidecar.pipeline import retrying
@@ -367,6 +368,13 @@ async def test_the_data_directory_has_one_dispatcher(house: House, tmp_path: Pat
     with pytest.raises(DataDirectoryBusyError, match="in use by another"):
         async with open_house(tmp_path):
             pass
+
+
+def test_a_lock_that_cannot_be_taken_is_told_in_words(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.lock.mkdir()
+    with pytest.raises(StorageError, match="cannot be locked"):
+        dispatcher_module.hold_data_directory(layout)
 
 
 async def test_stopping_is_quick_and_what_ran_goes_on_without_a_mark(tmp_path: Path) -> None:
