@@ -187,6 +187,21 @@ async def test_immich_away_counts_no_attempt(house: House) -> None:
     assert (await house.photo(sha)).state is WorkState.KEPT
 
 
+async def test_an_immich_that_is_away_is_not_asked_for_every_photo(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "AWAY_PAUSE", 1000.0)
+    house.executor.plan["analyse_file"] = [ImmichAwayError("no answer")] * 9
+    await house.commands.pause(None)
+    for seed in range(9):
+        await house.drop(left_alone(seed))
+    await house.commands.resume(None)
+    await house.until(lambda: house.executor.called("analyse_file") and not house.dispatcher.in_work)
+    await house.dispatcher._fill()
+    assert not house.dispatcher.in_work
+    assert house.executor.called("analyse_file") <= 2
+
+
 async def test_without_space_rendering_waits_and_goes_on_by_itself(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
