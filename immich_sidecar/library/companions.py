@@ -204,7 +204,8 @@ class Companions:
             )
         if row.path is not None and row.path != path and self._layout.absolute(row.path).is_file():
             # The same bytes again: one copy is enough.
-            after_commit(session, lambda: _remove(self._layout.absolute(path)))
+            if not await _is_named(session, owner_id, path):
+                after_commit(session, lambda: _remove(self._layout.absolute(path)))
         else:
             row.path = path
         in_immich = photo.immich_asset_id is not None
@@ -262,13 +263,7 @@ async def remove_copy(session: AsyncSession, layout: Layout, row: CompanionRow) 
     row.path = None
     session.add(row)
     await session.flush()
-    shared = [
-        *(await session.exec(select(CompanionRow.id).where(col(CompanionRow.path) == path).limit(1))).all(),
-        *(
-            await session.exec(select(PhotoRow.sha256).where(PhotoRow.owner_id == row.owner_id, PhotoRow.path == path))
-        ).all()[:1],
-    ]
-    if not shared:
+    if not await _is_named(session, row.owner_id, path):
         after_commit(session, lambda: _remove(file))
 
 
@@ -287,6 +282,17 @@ async def forget_path(session: AsyncSession, photo: PhotoRow) -> None:
 def shown(rows: Sequence[CompanionRow]) -> list[CompanionRow]:
     """What a page lists: of several companions of one name the newest."""
     return list({(row.kind, row.file_name): row for row in rows}.values())
+
+
+async def _is_named(session: AsyncSession, owner_id: str, path: str) -> bool:
+    """Whether a companion, or a photo of the owner, lies there; files of the same name and bytes share a place."""
+    # By what the name begins with, because that is what has an index.
+    sha256 = path.rpartition("/")[2][:64]
+    companions = select(CompanionRow.id).where(
+        CompanionRow.owner_id == owner_id, CompanionRow.sha256 == sha256, CompanionRow.path == path
+    )
+    photo = await photos.find(session, owner_id, sha256)
+    return (photo is not None and photo.path == path) or (await session.exec(companions.limit(1))).first() is not None
 
 
 def _plain(camera: str) -> str:

@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util.exc import CommandError as AlembicError
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -178,7 +178,7 @@ class _Connection(sqlite3.Connection):
 
 def _engine(path: Path, *, size: int, writes: bool) -> AsyncEngine:
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}",
+        URL.create("sqlite+aiosqlite", database=str(path)),
         pool_size=size,
         max_overflow=0,
         pool_timeout=BUSY_TIMEOUT_MS / 1000,
@@ -229,7 +229,7 @@ def _migrate(path: Path) -> None:
     except OSError as error:
         raise StorageError(f"{path.parent}: cannot be made ({error.strerror}); set SIDECAR_DATA_DIR") from error
     # Foreign keys are off while tables are rebuilt, and checked as a whole before the commit.
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool)
     _configure(engine, writes=True, foreign_keys=False)
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))

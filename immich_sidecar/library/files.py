@@ -8,6 +8,7 @@ here blocks; call it in a thread.
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -69,6 +70,14 @@ def hash_file(path: Path) -> Digests:
         return _pass_on(source, None)
 
 
+def holds(path: Path, sha256: str) -> bool:
+    """Whether a file is there and whole, read anew from its first byte to its last."""
+    try:
+        return path.is_file() and hash_file(path).sha256 == sha256
+    except (OSError, StorageError):
+        return False
+
+
 def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
     """Write a whole file, or leave what was there; folders are made.
 
@@ -100,7 +109,7 @@ def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) 
 def adopt(temporary: Path, final: Path) -> None:
     """Give a finished file its name: sync it, rename it, sync the folder. Replaces what has the name.
 
-    Both must lie on one file system; the temporary name should be in the final folder.
+    The temporary name should be in the final folder; on another file system the file is copied.
     """
     with storage(f"moving {temporary} to {final}"):
         make_folder(final.parent)
@@ -109,10 +118,32 @@ def adopt(temporary: Path, final: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        temporary.replace(final)
+        move(temporary, final)
         sync_folder(final.parent)
         if temporary.parent != final.parent:
             sync_folder(temporary.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file of ours; where a part of the data directory is a file system of its own, copy it, synced."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    else:
+        return
+    beside = target.with_name(f".{uuid4().hex}.part")
+    try:
+        with source.open("rb") as original, beside.open("xb") as copy:
+            shutil.copyfileobj(original, copy, _CHUNK)
+            copy.flush()
+            os.fsync(copy.fileno())
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    source.unlink()
 
 
 def copy_hashed(

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Sequence
 
 from sqlalchemy import Text, cast, func
+from sqlalchemy import select as select_columns
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from immich_sidecar.advise.groups import Group
+from immich_sidecar.advise.groups import Group, Like
 from immich_sidecar.errors import NotFoundError
 from immich_sidecar.library.tables import LikenessRow, PhotoGroupRow, PhotoRow, WorkState, now
 
@@ -37,9 +38,30 @@ async def forget_unmeasured(session: AsyncSession) -> None:
     await session.exec(delete(LikenessRow).where(col(LikenessRow.shapes) == NO_PICTURE))
 
 
-async def likenesses_of(session: AsyncSession, owner_id: str) -> list[LikenessRow]:
-    """What is known of the likeness of all photos of an owner."""
-    return list((await session.exec(select(LikenessRow).where(col(LikenessRow.owner_id) == owner_id))).all())
+async def likes_of(session: AsyncSession, owner_id: str, *, after: str = "", limit: int) -> list[Like]:
+    """Photos of an owner of which there is a picture, in the order of their SHA-256, those beyond `after`.
+
+    No rows of the mapper's: making those of a large library would hold up everybody for seconds.
+    """
+    query = (
+        select_columns(
+            col(LikenessRow.photo),
+            col(LikenessRow.shapes),
+            col(LikenessRow.captured_at),
+            col(LikenessRow.camera),
+            col(LikenessRow.exposure_value),
+            col(LikenessRow.bracketed),
+            col(LikenessRow.sharpness),
+        )
+        .where(
+            col(LikenessRow.owner_id) == owner_id,
+            col(LikenessRow.photo) > after,
+            col(LikenessRow.shapes) != NO_PICTURE,
+        )
+        .order_by(col(LikenessRow.photo))
+        .limit(limit)
+    )
+    return [Like(*row) for row in await (await session.connection()).execute(query)]
 
 
 async def replace(session: AsyncSession, owner_id: str, groups: Sequence[Group]) -> None:

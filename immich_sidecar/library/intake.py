@@ -31,7 +31,17 @@ from immich_sidecar.library.companions import Arrived, Companions
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
 from immich_sidecar.library.file_rows import FileKey, note_file
-from immich_sidecar.library.files import Digests, adopt, copy_hashed, hash_file, make_folder, open_regular, storage
+from immich_sidecar.library.files import (
+    Digests,
+    adopt,
+    copy_hashed,
+    hash_file,
+    holds,
+    make_folder,
+    open_regular,
+    storage,
+)
+from immich_sidecar.library.files import move as move_file
 from immich_sidecar.library.layout import Layout, readable_name
 from immich_sidecar.library.originals import is_cached
 from immich_sidecar.library.owners import ensure_owner
@@ -272,8 +282,8 @@ class Intake:
             await asyncio.to_thread(adopt, arriving, self._layout.absolute(photo.path))
         elif existing.path is not None and not is_cached(existing.path):
             kept = self._layout.absolute(existing.path)
-            if not await asyncio.to_thread(kept.is_file):
-                # Our copy was lost, and here are the same bytes again.
+            if not await asyncio.to_thread(holds, kept, sha256):
+                # Our copy was lost or damaged, and here are the same bytes again.
                 await asyncio.to_thread(adopt, arriving, kept)
         placed = [(one, await self.companions.place(photo, one)) for one in beside]
         async with self._database.transaction() as session:
@@ -396,7 +406,7 @@ def _status(path: Path) -> os.stat_result:
 def _rename(source: Path, target: Path) -> None:
     with storage(f"moving {source}"):
         make_folder(target.parent)
-        source.replace(target)
+        move_file(source, target)
 
 
 def _may_be_a_photo(path: Path) -> bool:

@@ -31,6 +31,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _EXTENSION = re.compile(r"[A-Za-z0-9]{1,10}\Z")
 _RECIPE_ID = re.compile(r"[0-9A-Za-z-]{1,64}\Z")
 _TEMPORARY = re.compile(r"\.(?:[0-9a-f]{32}\.part(?:\.[a-z0-9]{1,10})?|[0-9a-f]{64}_v[0-9]+\.part)\Z")
+# Surrogates that stand for no byte: what JSON may hold of a character of which the other half was cut off.
+_HALF_CHARACTER = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 # What Windows, SMB shares and exFAT refuse in names, beside the separators.
 _FORBIDDEN = frozenset('/\\:*?"<>|\N{REPLACEMENT CHARACTER}')
 
@@ -46,8 +48,12 @@ def is_temporary(name: str) -> bool:
 
 
 def readable_name(name: str) -> str:
-    """The name as text that every database and page can hold: undecodable bytes become U+FFFD."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """The name as text that every database and page can hold: undecodable bytes and half characters become U+FFFD."""
+    return (
+        _HALF_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", name)
+        .encode("utf-8", "surrogateescape")
+        .decode("utf-8", "replace")
+    )
 
 
 def clean_name(name: str, limit: int = NAME_BYTES) -> str:

@@ -5,6 +5,7 @@ Recipes name a LUT by its digest. So its file is never changed and stays when th
 
 import asyncio
 import hashlib
+from pathlib import Path
 
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -111,10 +112,18 @@ async def keep_unlisted(
 
 
 async def _write(layout: Layout, row: LutRow, normal_form: bytes) -> None:
+    """Have the file in its place; also one that was lost, or damaged, since the LUT came first."""
     place = layout.absolute(row.path)
-    if not await asyncio.to_thread(place.is_file):
+    if not await asyncio.to_thread(_holds, place, normal_form):
         await asyncio.to_thread(make_folder, place.parent)
         await asyncio.to_thread(write_atomically, place, normal_form)
+
+
+def _holds(place: Path, content: bytes) -> bool:
+    try:
+        return place.stat().st_size == len(content) and place.read_bytes() == content
+    except OSError:
+        return False
 
 
 async def rename(session: AsyncSession, owner_id: str, sha256: str, name: str) -> LutRow:

@@ -24,7 +24,7 @@ from immich_sidecar.library import companions, photos
 from immich_sidecar.library.companions import Kind
 from immich_sidecar.library.database import Database
 from immich_sidecar.library.file_rows import DELETED, LEAVES, LEAVING, MOVED, STAYS
-from immich_sidecar.library.files import hash_file
+from immich_sidecar.library.files import holds
 from immich_sidecar.library.layout import Layout
 from immich_sidecar.library.originals import is_cached
 from immich_sidecar.library.tables import (
@@ -248,7 +248,7 @@ class Afterwards:
         kept = photo.path if companion is None else companion.path
         content = photo.sha256 if companion is None else companion.sha256
         here = kept is not None and not is_cached(kept)
-        if here and not await asyncio.to_thread(_has, self._layout.absolute(kept or ""), content or ""):
+        if here and not await asyncio.to_thread(holds, self._layout.absolute(kept or ""), content or ""):
             raise _NotSafeError("our copy of it is missing or damaged; `immich-sidecar verify` tells more")
         # Immich holds no XMP file that could be asked for: our copy alone counts.
         if connected and (companion is None or companion.kind == Kind.JPEG):
@@ -340,11 +340,3 @@ def _has_left(row: FileRow) -> bool:
 
 def _leaver(row: FileRow) -> Leaver:
     return Leaver(Path(row.path), row.size, row.mtime_ns, row.companion_sha256 or row.sha256 or "", row.id or 0)
-
-
-def _has(path: Path, sha256: str) -> bool:
-    """Whether our copy is there and whole, read anew."""
-    try:
-        return path.is_file() and hash_file(path).sha256 == sha256
-    except (OSError, SidecarError):
-        return False

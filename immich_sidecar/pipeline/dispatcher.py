@@ -39,6 +39,8 @@ LOOK_AGAIN = 30.0
 SPACE_INTERVAL = 5.0
 #: Seconds to wait for an original that cannot be fetched because Immich is away.
 AWAY_WAIT = 30.0
+#: Seconds for which nothing is handed out after that: a hundred thousand may wait for the same Immich.
+AWAY_PAUSE = 1.0
 #: Seconds to wait while there are no workers to be had.
 EXECUTOR_WAIT = 5.0
 #: Seconds between attempts to write down what came of a step while the database refuses.
@@ -99,6 +101,8 @@ def hold_data_directory(layout: Layout) -> FileLock:
     ------
     DataDirectoryBusyError
         If another process holds it.
+    StorageError
+        If the lock cannot be taken at all.
     """
     layout.lock.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(layout.lock)
@@ -108,6 +112,11 @@ def hold_data_directory(layout: Layout) -> FileLock:
         raise DataDirectoryBusyError(
             f"{layout.data_dir} is in use by another immich-sidecar; stop that one, or choose another SIDECAR_DATA_DIR"
         ) from None
+    except OSError as error:
+        raise StorageError(
+            f"{layout.lock}: cannot be locked ({error.strerror}); this user has to be able to write to it, on a file "
+            "system that knows locks"
+        ) from error
     return lock
 
 
@@ -373,11 +382,13 @@ class Dispatcher:
             await self._no_space(photo, str(error))
         except (ImmichAwayError, ImmichCredentialsError) as error:
             text = _in_words(error, photo)
+            self._not_before = max(self._not_before, time.monotonic() + AWAY_PAUSE)
             await self._record(lambda: self._queue.later(photo, text, count=False, wait=AWAY_WAIT))
+            self._wake_in(AWAY_PAUSE)
             self._wake_in(AWAY_WAIT)
         except ExecutorUnavailableError as error:
             # Nobody's fault: nothing more is handed out for a while.
-            self._not_before = time.monotonic() + EXECUTOR_WAIT
+            self._not_before = max(self._not_before, time.monotonic() + EXECUTOR_WAIT)
             _log.warning("photo %s: %s: %s", photo.sha256, name, error)
             self._wake_in(EXECUTOR_WAIT)
         except (StorageError, ImmichServerError, OSError, MemoryError) as error:

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import pickle
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -125,7 +126,7 @@ class PoolExecutor:
         self._pipes: list[Connection] = []
         self._numbers = itertools.count(1)
         self._listeners: dict[int, Callable[[float], None]] = {}
-        self._waiters: set[asyncio.Future[bytes]] = set()
+        self._waiters: dict[asyncio.Future[bytes], Future[bytes]] = {}
         self._building = asyncio.Lock()
         self._stopping = False
 
@@ -162,14 +163,11 @@ class PoolExecutor:
                 future = pool.schedule(
                     worker.call, args=(number, function, args, on_progress is not None), timeout=timeout
                 )
-                waiter = asyncio.wrap_future(future)
-                self._waiters.add(waiter)
-                waiter.add_done_callback(self._waiters.discard)
-                answer = await asyncio.wait_for(waiter, timeout + GRACE)
+                answer = await self._answer(future, timeout + GRACE)
             except ProcessExpired as error:
                 raise WorkerDied(f"{_name(function)}: the worker process ended (exit code {error.exitcode})") from None
             except TimeoutError as error:
-                # The pool's own message has arguments; ours, from wait_for, has none.
+                # The pool's own message has arguments; ours, of `_answer`, has none.
                 if not error.args:
                     await self._replace(pool)
                 raise WorkerTimeout(f"{_name(function)}: not done after {timeout:.0f} s") from None
@@ -196,6 +194,24 @@ class PoolExecutor:
         if self._pool is None:
             return []
         return sorted(self._pool._pool_manager.worker_manager.workers)
+
+    async def _answer(self, future: "Future[bytes]", patience: float) -> bytes:
+        """What came of a task; `TimeoutError` where it runs for longer than `patience` seconds, or nothing runs at all.
+
+        A task that waits for others to be done is not late.
+        """
+        waiter = asyncio.wrap_future(future)
+        self._waiters[waiter] = future
+        waiter.add_done_callback(self._waiters.pop)
+        try:
+            while True:
+                has_begun = future.running()
+                if (await asyncio.wait([waiter], timeout=patience))[0]:
+                    return waiter.result()
+                if has_begun or not any(other.running() for other in self._waiters.values()):
+                    raise TimeoutError
+        finally:
+            waiter.cancel()
 
     async def _live_pool(self) -> ProcessPool:
         async with self._building:

@@ -21,6 +21,8 @@ from immich_sidecar.library.tables import LikenessRow, PhotoRow
 GROUP_SECONDS = 300.0
 #: Photos whose likeness is measured at a time, and in one round at most.
 PIECE, MOST = 100, 5000
+#: Rows that are read at a time, and vectors that are held.
+READ, MOST_VECTORS = 2000, 20_000
 #: Small pictures that are held in memory while groups are looked for; 9 KB each.
 _PICTURES = 4000
 #: Difference of two small pictures up to which they look alike.
@@ -78,29 +80,42 @@ class Grouping:
         )
 
     async def _regroup(self, owner_id: str) -> None:
-        async with self._database.reading() as session:
-            rows = await groups.likenesses_of(session, owner_id)
-            kinds = await embeddings.revisions(session, owner_id)
-        vectors: dict[str, NDArray[np.float32]] = {}
-        if kinds:
-            vectors = await self._vectors_near(owner_id, kinds[0][0], kinds[0][1], rows)
-        found = await asyncio.to_thread(self._find, owner_id, rows, vectors)
+        photos = await self._likes(owner_id)
+        vectors = await self._vectors(owner_id) if len(photos) <= MOST_VECTORS else {}
+        found = await asyncio.to_thread(self._find, owner_id, photos, vectors)
         async with self._database.transaction() as session:
             await groups.replace(session, owner_id, found)
 
-    async def _vectors_near(
-        self, owner_id: str, model: str, revision: str, rows: Sequence[LikenessRow]
-    ) -> dict[str, NDArray[np.float32]]:
-        """Vectors, where they are few enough to be held; of a large library measurements decide alone."""
-        if len(rows) > 20_000:
-            return {}
-        async with self._database.reading() as session:
-            found = await embeddings.of_model(session, owner_id, model, revision, limit=20_000)
-        return {one.photo: one.vector for one in found}
+    async def _likes(self, owner_id: str) -> list[Like]:
+        photos: list[Like] = []
+        while True:
+            # In pieces, with room for everybody else in between.
+            async with self._database.reading() as session:
+                after = photos[-1].photo if photos else ""
+                piece = await groups.likes_of(session, owner_id, after=after, limit=READ)
+            photos += piece
+            if len(piece) < READ:
+                return photos
 
-    def _find(
-        self, owner_id: str, rows: Sequence[LikenessRow], vectors: Mapping[str, NDArray[np.float32]]
-    ) -> list[Group]:
+    async def _vectors(self, owner_id: str) -> dict[str, NDArray[np.float32]]:
+        """Vectors, where they are few enough to be held; of a large library measurements decide alone."""
+        async with self._database.reading() as session:
+            kinds = await embeddings.revisions(session, owner_id)
+        if not kinds:
+            return {}
+        model, revision, _ = kinds[0]
+        vectors: dict[str, NDArray[np.float32]] = {}
+        after = 0
+        while len(vectors) < MOST_VECTORS:
+            async with self._database.reading() as session:
+                found = await embeddings.of_model(session, owner_id, model, revision, after=after, limit=READ)
+            vectors |= {one.photo: one.vector for one in found}
+            if len(found) < READ:
+                break
+            after = found[-1].id
+        return vectors
+
+    def _find(self, owner_id: str, photos: Sequence[Like], vectors: Mapping[str, NDArray[np.float32]]) -> list[Group]:
         pictures: OrderedDict[str, NDArray[np.uint8] | None] = OrderedDict()
 
         def picture(one: Like) -> NDArray[np.uint8] | None:
@@ -122,11 +137,6 @@ class Grouping:
             a, b = picture(first), picture(second)
             return None if a is None or b is None else shapes.moved_on(a, b)
 
-        photos = (
-            Like(row.photo, row.shapes, row.captured_at, row.camera, row.exposure_value, row.bracketed, row.sharpness)
-            for row in rows
-            if row.shapes != NO_PICTURE
-        )
         return find_groups(photos, cosine=cosine, same=same, moved_on=moved_on)
 
     def _thumbnail(self, owner_id: str, sha256: str) -> Path:

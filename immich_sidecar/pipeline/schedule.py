@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: Seconds between two looks whether the clock was set back.
+CLOCK_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class Job:
@@ -33,6 +36,8 @@ class Job:
 
 class Schedule:
     """Runs jobs by the clock, each at most once at a time; one that fails is run again at its next time.
+
+    The scheduler goes by the time of day. Where that is set back, no job waits until it is as late again.
 
     Parameters
     ----------
@@ -63,6 +68,7 @@ class Schedule:
             *more,
         )
         self._scheduler: AsyncIOScheduler | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin."""
@@ -84,12 +90,26 @@ class Schedule:
         # A poll that takes longer than its interval is as it should be, not worth a warning each time.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler.start()
+        self._watching = asyncio.create_task(self._watch(self._scheduler), name="watching the clock")
 
     async def stop(self) -> None:
         """Begin nothing more; jobs that run are ended with the event loop."""
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
+
+    async def _watch(self, scheduler: "AsyncIOScheduler") -> None:
+        seconds = {job.name: max(job.seconds, job.first_after) for job in self.jobs}
+        while True:
+            await asyncio.sleep(CLOCK_SECONDS)
+            moment = now()
+            for job in scheduler.get_jobs():
+                if job.next_run_time > moment + timedelta(seconds=seconds[job.id] + CLOCK_SECONDS):
+                    _log.info("the clock was set back; %s is not put off until then", job.id)
+                    scheduler.modify_job(job.id, next_run_time=moment)
 
 
 async def _run(job: Job) -> None:

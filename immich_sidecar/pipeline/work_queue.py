@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, union_all, update
+from sqlalchemy import exists, func, or_, select, union_all, update
 from sqlmodel import col
 from sqlmodel import select as select_rows
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -29,6 +29,9 @@ ALONE_FROM = 2
 MOST_INTERRUPTIONS = 5
 #: Deaths and timeouts of workers in one state that give a photo up.
 MOST_CRASHES = 2
+
+#: Questions that are asked as one; SQLite takes 500 at most.
+MOST_QUERIES = 200
 
 STEP_NAMES = {
     WorkState.STORED: "analyse",
@@ -88,17 +91,24 @@ class WorkQueue:
             if pauses.everybody or limit <= 0 or not states:
                 return []
             connection = await session.connection()
-            owners = await connection.execute(select(col(OwnerRow.id)))
+            # Of many owners few have work; those alone are asked about one by one.
+            waits = exists().where(
+                col(PhotoRow.owner_id) == col(OwnerRow.id),
+                col(PhotoRow.state).in_(states),
+                col(PhotoRow.failed_at).is_(None),
+                col(PhotoRow.running).is_(False),
+            )
+            owners = await connection.execute(select(col(OwnerRow.id)).where(waits))
             queries = [
                 _first_due(owner, state, moment, limit)
                 for owner in owners.scalars()
                 if owner not in pauses.owners
                 for state in states
             ]
-            if not queries:
-                return []
-            rows = await connection.execute(union_all(*queries))
-            found = [Due(*row) for row in rows]
+            found = []
+            for start in range(0, len(queries), MOST_QUERIES):
+                rows = await connection.execute(union_all(*queries[start : start + MOST_QUERIES]))
+                found += [Due(*row) for row in rows]
         found.sort(key=lambda due: (-due.priority, due.created_at, due.sha256))
         return found[:limit]
 

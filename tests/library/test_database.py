@@ -75,6 +75,14 @@ async def test_opening_again_keeps_everything(tmp_path: Path) -> None:
     assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["x.db"]  # no log left behind
 
 
+async def test_a_folder_of_any_name_holds_its_own_database(tmp_path: Path) -> None:
+    path = tmp_path / "photos? 100% #1" / "sidecar.db"
+    database = Database(path)
+    await database.open()
+    await database.close()
+    assert path.is_file()
+
+
 async def test_settings_of_every_connection(library: Library) -> None:
     wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30000}
     async with library.database.transaction() as session:

@@ -71,6 +71,22 @@ def test_order_of_a_durable_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert steps == ["file", "rename", "folder"]
 
 
+def test_a_folder_on_a_disk_of_its_own_gets_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def within_one_disk(self: Path, target: Path) -> Path:
+        if self.parent != target.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(self))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", within_one_disk)
+    (tmp_path / ".t").write_bytes(b"x" * 3_000_000)
+    final = tmp_path / "cache" / "file"
+    adopt(tmp_path / ".t", final)
+    assert final.read_bytes() == b"x" * 3_000_000
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [final]
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_has_its_own_error_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int

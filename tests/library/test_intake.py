@@ -61,6 +61,7 @@ async def test_a_photo_is_copied_and_entered(library: Library, tmp_path: Path) -
     library.intake.wake = lambda: woken.append(True)
     before = path.stat()
     taken = await library.take("local", path)
+    after = path.stat()
     content = path.read_bytes()
     assert taken.new
     assert taken.sha256 == hashlib.sha256(content).hexdigest()
@@ -74,7 +75,8 @@ async def test_a_photo_is_copied_and_entered(library: Library, tmp_path: Path) -
     assert (photo.connection_id, photo.immich_asset_id, photo.original_publish) == (None, None, Publish.NONE)
     assert library.files() == [photo.path]
     assert woken == [True]
-    assert path.stat() == before
+    # All but when it was read last.
+    assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (before.st_ino, before.st_mode, before.st_mtime_ns)
     events = await _rows(library, EventRow)
     assert [(event.type, event.sha256) for event in events] == [(EventType.PHOTO_ADDED, taken.sha256)]
     assert events[0].data["status"] == "analysing"
@@ -277,6 +279,17 @@ async def test_a_lost_original_is_healed_by_the_same_bytes(library: Library, tmp
         locate(library.layout, photo)
     await library.take("local", path)
     assert locate(library.layout, photo).read_bytes() == path.read_bytes()
+
+
+async def test_a_damaged_original_is_healed_by_the_same_bytes(library: Library, tmp_path: Path) -> None:
+    path = write_photo(tmp_path / "a.jpg")
+    photo = await library.photo("local", (await library.take("local", path)).sha256)
+    assert photo is not None
+    kept = locate(library.layout, photo)
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    taken = await library.take("local", path)
+    assert not taken.new
+    assert kept.read_bytes() == path.read_bytes()
 
 
 async def test_a_copy_can_be_given_up_once_immich_has_the_original(library: Library, tmp_path: Path) -> None:

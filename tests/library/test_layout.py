@@ -100,6 +100,10 @@ def test_whole_file_names_are_at_most_200_bytes_and_stay_in_their_folder(name: s
     assert path.name.startswith(f"{SHA}_")
 
 
+def test_half_a_character_is_no_name() -> None:
+    assert clean_name("smile \ud83d.jpg") == "smile _.jpg"
+
+
 @given(st.binary(max_size=100))
 def test_readable_names_can_be_stored(raw: bytes) -> None:
     readable_name(raw.decode("utf-8", "surrogateescape")).encode()

@@ -49,3 +49,15 @@ async def test_one_that_is_on_the_list_stays_there_and_a_lost_file_comes_back(li
     async with library.database.reading() as session:
         assert [row.name for row in await luts.all_of(session, "local")] == ["Mine"]
     assert library.layout.absolute(row.path).read_bytes() == CUBE.normal_form
+
+
+async def test_one_that_is_imported_again_takes_the_place_of_a_damaged_file(library: Library) -> None:
+    async with library.database.transaction() as session:
+        row, _ = await luts.keep(session, library.layout, "local", **MADE)
+    file = library.layout.absolute(row.path)
+    file.write_bytes(b"x" + CUBE.normal_form[1:])
+
+    async with library.database.transaction() as session:
+        await luts.keep(session, library.layout, "local", **MADE)
+
+    assert file.read_bytes() == CUBE.normal_form

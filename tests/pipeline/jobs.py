@@ -20,6 +20,12 @@ def pause(seconds: float) -> int:
     return os.getpid()
 
 
+def wait_for(path: str) -> int:
+    while not Path(path).exists():
+        time.sleep(0.02)
+    return os.getpid()
+
+
 def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from immich_sidecar.errors import InvalidParameterError, UndecodableError
+from immich_sidecar.pipeline import executor as executor_module
 from immich_sidecar.pipeline.executor import (
     ExecutorUnavailableError,
     PoolExecutor,
@@ -80,6 +81,21 @@ async def test_a_killed_a_crashed_and_a_hanging_worker_among_healthy_ones(pool: 
         WorkerDied,
         WorkerTimeout,
     ]
+
+
+async def test_a_task_that_waits_for_others_is_not_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor_module, "GRACE", 0.0)
+    gate = tmp_path / "gate"
+    pool = PoolExecutor(1)
+    await pool.start()
+    before = await pool.run(jobs.pause, 0, timeout=90)
+    first = asyncio.create_task(pool.run(jobs.wait_for, str(gate), timeout=90))
+    second = asyncio.create_task(pool.run(jobs.double, 4, timeout=1.0))
+    await asyncio.wait([second], timeout=2.5)
+    gate.touch()
+    assert await second == 8
+    assert await first == before, "the worker was not ended"
+    await pool.stop()
 
 
 async def test_a_worker_that_dies_idle_harms_nobody(pool: PoolExecutor) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from immich_sidecar.errors import NotFoundError
-from immich_sidecar.library import groups
+from immich_sidecar.library import embeddings, groups
 from immich_sidecar.library.groups import NO_PICTURE
 from immich_sidecar.library.tables import LikenessRow, PhotoRow, WorkState
+from immich_sidecar.pipeline import grouping as grouping_module
 from immich_sidecar.pipeline.grouping import Grouping, merit_of
 from tests.advise.test_groups import NOON, grey
 from tests.library.parts import Library, open_library, photo_row
@@ -61,6 +62,19 @@ async def test_groups_are_found_shown_and_put_aside(tmp_path: Path) -> None:
             # Nothing was done with any of them.
             photo = await session.get_one(PhotoRow, ("local", burst[0]))
             assert (photo.state, photo.revision) == (WorkState.KEPT, 0)
+
+
+async def test_a_large_library_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping_module, "READ", 2)
+    async with open_library(tmp_path / "data") as library:
+        burst = [await put(library, n, n * 0.5) for n in range(1, 7)]
+        async with library.database.transaction() as session:
+            for sha256 in burst:
+                await embeddings.store(session, "local", sha256, "clip", "1", np.ones(3, np.float32))
+        await Grouping(library.database, library.layout).run()
+        async with library.database.reading() as session:
+            (group,) = await groups.shown(session, "local")
+        assert sorted(group.members) == sorted(burst)
 
 
 async def test_a_photo_without_a_picture_holds_nobody_up(tmp_path: Path) -> None:

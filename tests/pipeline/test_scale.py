@@ -12,7 +12,7 @@ from immich_sidecar.library.database import Database
 from immich_sidecar.library.events import EventLog
 from immich_sidecar.library.layout import Layout
 from immich_sidecar.library.owners import ensure_owner
-from immich_sidecar.library.tables import PhotoRow, Publish, Review, Source, WorkState, now
+from immich_sidecar.library.tables import OwnerRow, PhotoRow, Publish, Review, Source, WorkState, now
 from immich_sidecar.pipeline.publish_queue import PublishQueue
 from immich_sidecar.pipeline.publishing import Publishing
 from immich_sidecar.pipeline.work_queue import WorkQueue
@@ -109,6 +109,20 @@ async def test_a_paused_owner_hides_nobody(many: Database) -> None:
     due, plans = await _plans(many, lambda: queue.due(3))
     _reads_indexes(plans)
     assert [one.owner_id for one in due] == ["ada"]
+
+
+async def test_a_house_full_of_owners(tmp_path: Path) -> None:
+    database = Database(tmp_path / "sidecar.db")
+    await database.open()
+    owners = [f"owner{number}" for number in range(150)]
+    async with database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(insert(OwnerRow), [OwnerRow(id=owner, name=owner).model_dump() for owner in owners])
+        rows = [_photo(number, owner, priority=number) for number, owner in enumerate(owners)]
+        await connection.execute(insert(PhotoRow), rows)
+    due = await WorkQueue(database, EventLog(database)).due(2)
+    assert [one.owner_id for one in due] == ["owner149", "owner148"]
+    await database.close()
 
 
 async def test_looking_for_something_to_publish(many: Database, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from immich_sidecar.errors import (
 )
 from immich_sidecar.events import EventType
 from immich_sidecar.library.files import hash_file
+from immich_sidecar.library.layout import Layout
 from immich_sidecar.library.tables import Review, WorkState
 from immich_sidecar.pipeline import dispatcher as dispatcher_module
 from immich_sidecar.pipeline import retrying
@@ -184,6 +185,21 @@ async def test_immich_away_counts_no_attempt(house: House) -> None:
     await house.commands.retry("local", sha, 0)
     await house.settled()
     assert (await house.photo(sha)).state is WorkState.KEPT
+
+
+async def test_an_immich_that_is_away_is_not_asked_for_every_photo(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "AWAY_PAUSE", 1000.0)
+    house.executor.plan["analyse_file"] = [ImmichAwayError("no answer")] * 9
+    await house.commands.pause(None)
+    for seed in range(9):
+        await house.drop(left_alone(seed))
+    await house.commands.resume(None)
+    await house.until(lambda: house.executor.called("analyse_file") and not house.dispatcher.in_work)
+    await house.dispatcher._fill()
+    assert not house.dispatcher.in_work
+    assert house.executor.called("analyse_file") <= 2
 
 
 async def test_without_space_rendering_waits_and_goes_on_by_itself(
@@ -367,6 +383,13 @@ async def test_the_data_directory_has_one_dispatcher(house: House, tmp_path: Pat
     with pytest.raises(DataDirectoryBusyError, match="in use by another"):
         async with open_house(tmp_path):
             pass
+
+
+def test_a_lock_that_cannot_be_taken_is_told_in_words(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.lock.mkdir()
+    with pytest.raises(StorageError, match="cannot be locked"):
+        dispatcher_module.hold_data_directory(layout)
 
 
 async def test_stopping_is_quick_and_what_ran_goes_on_without_a_mark(tmp_path: Path) -> None:
