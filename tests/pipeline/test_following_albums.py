@@ -7,7 +7,7 @@ import pytest
 
 from immich_sidecar.immich import followed_albums
 from immich_sidecar.library.tables import AlbumEntryRow, Publish
-from immich_sidecar.pipeline import publish_queue, publish_steps
+from immich_sidecar.pipeline import publish_queue
 from tests.immich_server import Asset
 from tests.immich_server.records import Album
 from tests.pipeline.house import developed
