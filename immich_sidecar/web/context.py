@@ -25,6 +25,7 @@ from immich_sidecar.pipeline.models_state import ModelsState
 from immich_sidecar.settings import Settings
 from immich_sidecar.web.access import known_visitor, visitor_of
 from immich_sidecar.web.assets import Assets
+from immich_sidecar.web.not_taken import Lookout
 from immich_sidecar.web.previews import Previews
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class WebContext:
     #: What the operator does to models; None: nothing can be done.
     downloads: "Downloads | None" = None
     assets: Assets = field(default_factory=Assets)
+    lookout: Lookout = field(default_factory=Lookout)
 
 
 CONTEXT = web.AppKey("context", WebContext)
