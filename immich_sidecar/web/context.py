@@ -116,6 +116,11 @@ def is_photo_id(text: str) -> bool:
     return _SHA256.match(text) is not None
 
 
+def whole_number(text: str) -> int | None:
+    """A number of as many digits as a row can have; None where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 def photo_id_of(request: web.Request) -> str:
     """The photo's SHA-256 from the path; raises what `photo_id` raises."""
     return photo_id(request.match_info["id"])
@@ -183,6 +188,8 @@ async def json_body(request: web.Request) -> Any:
     ------
     web.HTTPBadRequest
         If the body is not JSON (NaN and infinities are not).
+    web.HTTPUnsupportedMediaType
+        If it is in a character set that nobody knows.
     """
 
     def refuse(constant: str) -> Any:
@@ -190,5 +197,7 @@ async def json_body(request: web.Request) -> Any:
 
     try:
         return json.loads(await request.text(), parse_constant=refuse)
+    except LookupError:
+        raise web.HTTPUnsupportedMediaType(text="The body's character set is not known; send UTF-8.") from None
     except (ValueError, RecursionError) as error:
         raise web.HTTPBadRequest(text=f"The body is not JSON: {error}") from error
