@@ -120,7 +120,10 @@ async def page(
     found: list[list[PhotoRow]] = []
     for one in states if states is not None else (None,):
         only = [] if one is None else [col(PhotoRow.state) == one]
-        found.append(await _newest(session, owner_id, [*conditions, *only], limit + 1))
+        if status == "in_progress":
+            only.append(_unreviewed(one))
+        few = one is None and (status == "failed" or failed is True)
+        found.append(await _newest(session, owner_id, [*conditions, *only], limit + 1, few=few))
     rows = found[0] if len(found) == 1 else list(heapq.merge(*found, key=_sort_key, reverse=True))
     more = len(rows) > limit
     rows = rows[:limit]
@@ -186,11 +189,15 @@ async def _newest(
     limit: int,
     *,
     backwards: bool = False,
+    few: bool = False,
 ) -> list[PhotoRow]:
     keys = (col(PhotoRow.created_at), col(PhotoRow.sha256))
+    # SQLite takes the index of all photos for as good as that of the few that failed, and reads all of them. That of
+    # all is of no use to it for what is no plain column.
+    owner = col(PhotoRow.owner_id).concat("") if few else col(PhotoRow.owner_id)
     query = (
         select(PhotoRow)
-        .where(col(PhotoRow.owner_id) == owner_id, *conditions)
+        .where(owner == owner_id, *conditions)
         .order_by(*(key if backwards else key.desc() for key in keys))
         .limit(limit)
     )
@@ -205,10 +212,18 @@ def _status_conditions(status: str) -> list[ColumnElement[bool]]:
     if status in ("left_alone", "cancelled"):
         return [whole, state == WorkState(status)]
     if status == "in_progress":
-        return [whole, review == Review.NONE]  # and the states of `_states`
+        return [whole]  # and the states of `_states`, each with `_unreviewed`
     if status in ("pending", "approved", "rejected"):
         return [whole, review == Review(status), state.not_in((WorkState.LEFT_ALONE, WorkState.CANCELLED))]
     raise ValueError(f"{status!r} is no status")
+
+
+def _unreviewed(state: WorkState | None) -> ColumnElement[bool]:
+    """That there is no review yet; said so that SQLite reads the fewer: photos in this state, or without a review."""
+    review = col(PhotoRow.review)
+    if state is WorkState.KEPT:
+        return review == Review.NONE
+    return review.not_in([one for one in Review if one is not Review.NONE])
 
 
 def _states(
