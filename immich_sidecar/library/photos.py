@@ -119,9 +119,7 @@ async def page(
     # One walk along the index for each state, then merged: an `IN` would have to sort everything it finds.
     found: list[list[PhotoRow]] = []
     for one in states if states is not None else (None,):
-        only = [] if one is None else [col(PhotoRow.state) == one]
-        if status == "in_progress":
-            only.append(_unreviewed(one))
+        only = _in_state(one, unreviewed=status == "in_progress")
         few = one is None and (status == "failed" or failed is True)
         found.append(await _newest(session, owner_id, [*conditions, *only], limit + 1, few=few))
     rows = found[0] if len(found) == 1 else list(heapq.merge(*found, key=_sort_key, reverse=True))
@@ -192,7 +190,7 @@ async def _newest(
     few: bool = False,
 ) -> list[PhotoRow]:
     keys = (col(PhotoRow.created_at), col(PhotoRow.sha256))
-    # SQLite takes the index of all photos for as good as that of the few that failed, and reads all of them. That of
+    # To SQLite the index of all photos is as good as that of the few that failed, and it may read all of them. That of
     # all is of no use to it for what is no plain column.
     owner = col(PhotoRow.owner_id).concat("") if few else col(PhotoRow.owner_id)
     query = (
@@ -212,18 +210,26 @@ def _status_conditions(status: str) -> list[ColumnElement[bool]]:
     if status in ("left_alone", "cancelled"):
         return [whole, state == WorkState(status)]
     if status == "in_progress":
-        return [whole]  # and the states of `_states`, each with `_unreviewed`
+        return [whole]  # and the states of `_states` without a review, see `_in_state`
     if status in ("pending", "approved", "rejected"):
         return [whole, review == Review(status), state.not_in((WorkState.LEFT_ALONE, WorkState.CANCELLED))]
     raise ValueError(f"{status!r} is no status")
 
 
-def _unreviewed(state: WorkState | None) -> ColumnElement[bool]:
-    """That there is no review yet; said so that SQLite reads the fewer: photos in this state, or without a review."""
-    review = col(PhotoRow.review)
-    if state is WorkState.KEPT:
-        return review == Review.NONE
-    return review.not_in([one for one in Review if one is not Review.NONE])
+def _in_state(wanted: WorkState | None, *, unreviewed: bool) -> list[ColumnElement[bool]]:
+    """That work has come so far (None: however far), and where that is asked that there is no review yet.
+
+    Both at once are said so that SQLite has one index to walk along, that of the fewer: few photos are at work, and few
+    of those that are kept have no review.
+    """
+    state, review = col(PhotoRow.state), col(PhotoRow.review)
+    if wanted is None:
+        return []
+    if not unreviewed:
+        return [state == wanted]
+    if wanted is WorkState.KEPT:
+        return [state.not_in([one for one in WorkState if one is not wanted]), review == Review.NONE]
+    return [state == wanted, review.not_in([one for one in Review if one is not Review.NONE])]
 
 
 def _states(
