@@ -119,8 +119,9 @@ async def page(
     # One walk along the index for each state, then merged: an `IN` would have to sort everything it finds.
     found: list[list[PhotoRow]] = []
     for one in states if states is not None else (None,):
-        only = [] if one is None else [col(PhotoRow.state) == one]
-        found.append(await _newest(session, owner_id, [*conditions, *only], limit + 1))
+        only = _in_state(one, unreviewed=status == "in_progress")
+        few = one is None and (status == "failed" or failed is True)
+        found.append(await _newest(session, owner_id, [*conditions, *only], limit + 1, few=few))
     rows = found[0] if len(found) == 1 else list(heapq.merge(*found, key=_sort_key, reverse=True))
     more = len(rows) > limit
     rows = rows[:limit]
@@ -186,11 +187,15 @@ async def _newest(
     limit: int,
     *,
     backwards: bool = False,
+    few: bool = False,
 ) -> list[PhotoRow]:
     keys = (col(PhotoRow.created_at), col(PhotoRow.sha256))
+    # To SQLite the index of all photos is as good as that of the few that failed, and it may read all of them. That of
+    # all is of no use to it for what is no plain column.
+    owner = col(PhotoRow.owner_id).concat("") if few else col(PhotoRow.owner_id)
     query = (
         select(PhotoRow)
-        .where(col(PhotoRow.owner_id) == owner_id, *conditions)
+        .where(owner == owner_id, *conditions)
         .order_by(*(key if backwards else key.desc() for key in keys))
         .limit(limit)
     )
@@ -205,10 +210,26 @@ def _status_conditions(status: str) -> list[ColumnElement[bool]]:
     if status in ("left_alone", "cancelled"):
         return [whole, state == WorkState(status)]
     if status == "in_progress":
-        return [whole, review == Review.NONE]  # and the states of `_states`
+        return [whole]  # and the states of `_states` without a review, see `_in_state`
     if status in ("pending", "approved", "rejected"):
         return [whole, review == Review(status), state.not_in((WorkState.LEFT_ALONE, WorkState.CANCELLED))]
     raise ValueError(f"{status!r} is no status")
+
+
+def _in_state(wanted: WorkState | None, *, unreviewed: bool) -> list[ColumnElement[bool]]:
+    """That work has come so far (None: however far), and where that is asked that there is no review yet.
+
+    Both at once are said so that SQLite has one index to walk along, that of the fewer: few photos are at work, and few
+    of those that are kept have no review.
+    """
+    state, review = col(PhotoRow.state), col(PhotoRow.review)
+    if wanted is None:
+        return []
+    if not unreviewed:
+        return [state == wanted]
+    if wanted is WorkState.KEPT:
+        return [state.not_in([one for one in WorkState if one is not wanted]), review == Review.NONE]
+    return [state == wanted, review.not_in([one for one in Review if one is not Review.NONE])]
 
 
 def _states(

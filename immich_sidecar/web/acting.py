@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from immich_sidecar.library.tables import PhotoRow
-from immich_sidecar.web.context import WebContext
+from immich_sidecar.web.context import WebContext, photo_id, whole_number
 
 #: Commands that need nothing but a photo and its version.
 ACTIONS = ("approve", "reject", "undo", "retry", "cancel", "reset", "develop", "first", "analyse", "renew")
@@ -36,8 +36,8 @@ def version_in(body: Any) -> int:
         If there is none, or it is no whole number.
     """
     version = body.get("version") if isinstance(body, Mapping) else None
-    if isinstance(version, str) and version.isdigit():
-        version = int(version)
+    if isinstance(version, str):
+        version = whole_number(version)
     if not isinstance(version, int) or isinstance(version, bool) or version < 0:
         raise web.HTTPBadRequest(text='A command names the version it was shown: {"version": n}, a whole number.')
     return version
@@ -73,7 +73,7 @@ def strength_in(value: Any) -> float | None:
         return None
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise web.HTTPBadRequest(text="strength: a number of percent from 0 to 200")
@@ -109,11 +109,12 @@ async def act(
     Raises
     ------
     NotFoundError, StaleVersionError, ConflictError, RecipeError
-        Where the command is refused.
+        Where the command is refused; also where no photo can have this id.
     web.HTTPBadRequest
         If there is no such command.
     """
     commands = context.commands
+    sha256 = photo_id(sha256)
     match action:
         case "approve":
             return await commands.approve(owner, sha256, version)

@@ -22,6 +22,8 @@ _JPEG = {200: Answer("The picture.", None, ("image/jpeg",)), 304: Answer("Unchan
 _FILE = {200: Answer("The file.", None, ("*/*",)), 206: Answer("A part of it.", None, ("*/*",))}
 _VERSION = Query("version", "Number of the version; 0 is the original. Default: the current one.", {"type": "integer"})
 
+_DIGEST = Query("digest", "First 12 digits of the version's SHA-256: what is shown may be kept for ever then.")
+
 _COMMANDS = {
     "approve": "Approve the current version.",
     "reject": "Reject the current version; the original stays as it is.",
@@ -126,6 +128,7 @@ ROUTES: tuple[Route, ...] = (
         _JPEG | {204: Answer("The same client has asked for a newer one.", None, ())},
         query=(
             _VERSION,
+            _DIGEST,
             Query("recipe", "Changes as for the recipe, in JSON: shows them without keeping them."),
             Query("preset", "A preset to try, without keeping it; the changes of `recipe` come on top."),
             Query("strength", "Of the preset's look, in percent.", {"type": "number", "minimum": 0, "maximum": 200}),
@@ -140,7 +143,7 @@ ROUTES: tuple[Route, ...] = (
         media.thumbnail,
         "A small picture.",
         _JPEG,
-        query=(_VERSION,),
+        query=(_VERSION, _DIGEST),
         failures=(410, 422, 503),
     ),
     _get(
@@ -157,7 +160,7 @@ ROUTES: tuple[Route, ...] = (
         media.version_file,
         "A version's file.",
         _FILE,
-        query=(Query("show", "1: to look at rather than to save.", {"type": "integer"}),),
+        query=(Query("show", "1: to look at rather than to save.", {"type": "integer"}), _DIGEST),
         failures=(416,),
     ),
     _get(

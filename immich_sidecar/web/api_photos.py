@@ -9,7 +9,7 @@ from immich_sidecar.errors import SidecarError
 from immich_sidecar.library import photos as photo_rows
 from immich_sidecar.library.tables import PhotoRow, Review, WorkState
 from immich_sidecar.web.acting import ACTIONS, act, patch_in, preset_in, version_in
-from immich_sidecar.web.context import BASE, context_of, json_body, owner_of, photo_id_of
+from immich_sidecar.web.context import BASE, context_of, json_body, owner_of, photo_id_of, whole_number
 from immich_sidecar.web.failures import error_json
 from immich_sidecar.web.photo_json import Shown, gather, photo_json
 
@@ -56,10 +56,10 @@ def _choice(request: web.Request, name: str, kind: type[Any]) -> Any:
 
 def limit_of(request: web.Request, default: int = 60) -> int:
     """How many rows of a list are wanted: 1 to `MAX_PAGE`."""
-    text = request.query.get("limit", str(default))
-    if not text.isdigit() or not 1 <= int(text) <= MAX_PAGE:
+    limit = whole_number(request.query.get("limit", str(default)))
+    if limit is None or not 1 <= limit <= MAX_PAGE:
         raise web.HTTPBadRequest(text=f"limit: a whole number from 1 to {MAX_PAGE}")
-    return int(text)
+    return limit
 
 
 async def list_photos(request: web.Request) -> web.Response:

@@ -110,7 +110,7 @@ async def read_queue(request: web.Request, owner: str) -> Queue:
         ).one()
         failed = await photo_rows.page(session, owner, failed=True, limit=SHOWN)
         counts = await photo_rows.counts(session, owner)
-        failed_files = await not_taken.failed(session, owner)
+        failed_files = await not_taken.failed(session, owner, context.lookout)
         blocked = await _blocked(session, owner)
         way = await read_on_the_way(session, context.dispatcher.publishing, owner)
     state = await context.dispatcher.status(owner)

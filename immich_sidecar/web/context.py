@@ -25,6 +25,7 @@ from immich_sidecar.pipeline.models_state import ModelsState
 from immich_sidecar.settings import Settings
 from immich_sidecar.web.access import known_visitor, visitor_of
 from immich_sidecar.web.assets import Assets
+from immich_sidecar.web.not_taken import Lookout
 from immich_sidecar.web.previews import Previews
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class WebContext:
     #: What the operator does to models; None: nothing can be done.
     downloads: "Downloads | None" = None
     assets: Assets = field(default_factory=Assets)
+    lookout: Lookout = field(default_factory=Lookout)
 
 
 CONTEXT = web.AppKey("context", WebContext)
@@ -112,6 +114,11 @@ async def owner_of(request: web.Request) -> OwnerRow:
 def is_photo_id(text: str) -> bool:
     """Whether a photo could have this id: 64 hexadecimal digits in lower case."""
     return _SHA256.match(text) is not None
+
+
+def whole_number(text: str) -> int | None:
+    """A number of as many digits as a row can have; None where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def photo_id_of(request: web.Request) -> str:
@@ -181,6 +188,8 @@ async def json_body(request: web.Request) -> Any:
     ------
     web.HTTPBadRequest
         If the body is not JSON (NaN and infinities are not).
+    web.HTTPUnsupportedMediaType
+        If it is in a character set that nobody knows.
     """
 
     def refuse(constant: str) -> Any:
@@ -188,5 +197,7 @@ async def json_body(request: web.Request) -> Any:
 
     try:
         return json.loads(await request.text(), parse_constant=refuse)
+    except LookupError:
+        raise web.HTTPUnsupportedMediaType(text="The body's character set is not known; send UTF-8.") from None
     except (ValueError, RecursionError) as error:
         raise web.HTTPBadRequest(text=f"The body is not JSON: {error}") from error

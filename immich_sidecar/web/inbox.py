@@ -10,7 +10,7 @@ from immich_sidecar.web.access import visitor_of
 from immich_sidecar.web.acting import act, preset_in, version_in
 from immich_sidecar.web.api_photos import shown_photo
 from immich_sidecar.web.context import BASE, context_of, is_htmx, link, owner_of
-from immich_sidecar.web.not_taken import NotTaken
+from immich_sidecar.web.not_taken import Lookout, NotTaken
 from immich_sidecar.web.pages import render
 from immich_sidecar.web.photo_json import gather
 from immich_sidecar.web.preset_choices import has_look, preset_options
@@ -35,7 +35,7 @@ async def page(request: web.Request) -> web.StreamResponse:
     async with context_of(request).database.reading() as session:
         found = await photo_rows.page(session, owner, status=chosen, after=after, limit=PIECE)
         shown = await gather(session, owner, found.items)
-        counts, files = await _counted(session, owner)
+        counts, files = await _counted(session, owner, context_of(request).lookout)
         presets = await preset_options(session, owner)
     refused = request.query.get("refused", "")
     template = "inbox.html"
@@ -80,9 +80,9 @@ def _remembered_owner(request: web.Request) -> web.HTTPSeeOther | None:
     return web.HTTPSeeOther(link(request, "/", remembered, show=show, after=after))
 
 
-async def _counted(session: AsyncSession, owner: str) -> tuple[dict[str, int], list[NotTaken]]:
+async def _counted(session: AsyncSession, owner: str, lookout: Lookout) -> tuple[dict[str, int], list[NotTaken]]:
     """How many there are of each status, and the files that could not be taken, which count as failed."""
-    counts, files = await photo_rows.counts(session, owner), await not_taken.failed(session, owner)
+    counts, files = await photo_rows.counts(session, owner), await not_taken.failed(session, owner, lookout)
     counts["failed"] += len(files)
     return counts, files
 
@@ -91,7 +91,7 @@ async def filters(request: web.Request) -> web.StreamResponse:
     """The filters with their numbers, as a partial."""
     owner = (await owner_of(request)).id
     async with context_of(request).database.reading() as session:
-        counts, _ = await _counted(session, owner)
+        counts, _ = await _counted(session, owner, context_of(request).lookout)
     return await render(
         request, "partials/filters.html", filters=FILTERS, counts=counts, show=request.query.get("show", "pending")
     )
@@ -101,7 +101,7 @@ async def failed_files(request: web.Request) -> web.StreamResponse:
     """The files that could not be taken, as a partial; they have no picture, so they stand beneath the grid."""
     owner = (await owner_of(request)).id
     async with context_of(request).database.reading() as session:
-        files = await not_taken.failed(session, owner)
+        files = await not_taken.failed(session, owner, context_of(request).lookout)
     return await render(request, "partials/failed_files.html", files=files)
 
 

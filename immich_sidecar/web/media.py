@@ -20,7 +20,7 @@ from immich_sidecar.recipe.recipe import Recipe, change
 from immich_sidecar.web.acting import patch_in, strength_in
 from immich_sidecar.web.api_photos import shown_photo
 from immich_sidecar.web.context import context_of
-from immich_sidecar.web.photo_json import Shown
+from immich_sidecar.web.photo_json import Shown, short_digest
 
 #: Kinds of versions that every browser shows; of others it gets the preview.
 _SHOWN_BY_BROWSERS = {"image/jpeg", "image/avif"}
@@ -69,7 +69,7 @@ async def version_file(request: web.Request) -> web.StreamResponse:
     media_type = next((kind for ending, kind in OUTPUT_FORMATS.values() if path.suffix == f".{ending}"), "image/jpeg")
     show = request.query.get("show") == "1"
     if show and media_type not in _SHOWN_BY_BROWSERS:
-        return await _picture(request, shown.photo, row, "preview", _FOREVER)
+        return await _picture(request, shown.photo, row, "preview", _kept(request, row))
     return _download(path, f"{stem}_v{row.n}{path.suffix}", media_type, row.sha256, show)
 
 
@@ -85,13 +85,25 @@ def _wanted_version(request: web.Request, shown: Shown) -> tuple[VersionRow | No
     text = request.query.get("version")
     if text is None:
         return shown.current, _ASK
-    return (None if text == "0" else _version(shown, text)), _FOREVER
+    if text == "0":
+        return None, _FOREVER
+    row = _version(shown, text)
+    return row, _kept(request, row)
+
+
+def _kept(request: web.Request, row: VersionRow) -> str:
+    """How long a browser may keep a picture of a version: for ever where the address names its digest.
+
+    A number alone is not enough: of the same photo there are others, of somebody who signs in with the same browser,
+    or after a new beginning with an empty data directory.
+    """
+    return _FOREVER if request.query.get("digest") == short_digest(row) else _ASK
 
 
 def _patch_of(request: web.Request) -> dict[str, Any]:
     try:
         value = json.loads(request.query.get("recipe", "{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise web.HTTPBadRequest(text=f"recipe: not JSON ({error})") from error
     return patch_in(value) if value else {}
 

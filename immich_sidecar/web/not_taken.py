@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
@@ -49,16 +50,39 @@ class NotTaken:
         }
 
 
-async def failed(session: AsyncSession, owner: str) -> list[NotTaken]:
+class Lookout:
+    """Looks whether files still lie where they were seen, with one thread of its own.
+
+    A look at a network mount that hangs never ends and keeps its thread: the threads that all others read files with
+    must not go that way, one with each page.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lookout")
+
+    async def present(self, rows: Sequence[FileRow]) -> list[bool]:
+        """Which of the files are as they were judged; all, where that cannot be told in time."""
+        looking = asyncio.get_running_loop().run_in_executor(self._thread, lambda: [_lies_there(row) for row in rows])
+        try:
+            return await asyncio.wait_for(looking, PATIENCE)
+        except TimeoutError:
+            return [True] * len(rows)
+
+    def close(self) -> None:
+        """Wait for no look any more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+async def failed(session: AsyncSession, owner: str, lookout: Lookout) -> list[NotTaken]:
     """What could not be taken, newest first; nothing that has changed, vanished or been taken since."""
     found = [
-        *await files(session, owner, (IntakeState.FAILED,)),
+        *await files(session, owner, (IntakeState.FAILED,), lookout),
         *await assets(session, owner, (IntakeState.FAILED,)),
     ]
     return sorted(found, key=lambda item: item.seen_at, reverse=True)
 
 
-async def files(session: AsyncSession, owner: str, states: Sequence[IntakeState]) -> list[NotTaken]:
+async def files(session: AsyncSession, owner: str, states: Sequence[IntakeState], lookout: Lookout) -> list[NotTaken]:
     """Files of hot folders in these states, newest first; each as it lies there now."""
     newer = aliased(FileRow)
     replaced = (
@@ -73,10 +97,7 @@ async def files(session: AsyncSession, owner: str, states: Sequence[IntakeState]
     rows = await _rows(session, FileRow, owner, states, ~replaced)
     if not rows:
         return []
-    try:
-        present = await asyncio.wait_for(asyncio.to_thread(lambda: [_lies_there(row) for row in rows]), PATIENCE)
-    except TimeoutError:
-        present = [True] * len(rows)
+    present = await lookout.present(rows)
     return [
         NotTaken(
             PurePath(row.path).name,

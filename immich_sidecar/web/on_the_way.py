@@ -52,10 +52,12 @@ async def read_on_the_way(session: AsyncSession, queue: PublishQueue | None, own
         col(VersionRow.publish).in_([state for state in Publish if state is not Publish.BLOCKED]),
         col(VersionRow.due_at).is_not(None),
     )
+    # Most photos are in none of these states and few are due: asked by connection, the index of the due ones answers.
     originals = select(func.count()).where(
         col(PhotoRow.owner_id) == owner,
+        col(PhotoRow.connection_id).in_(select(ConnectionRow.id).where(col(ConnectionRow.owner_id) == owner)),
         col(PhotoRow.original_publish_due_at).is_not(None),
-        col(PhotoRow.original_publish) == Publish.NONE,
+        col(PhotoRow.original_publish).not_in([state for state in Publish if state is not Publish.NONE]),
     )
     waiting = (await session.exec(versions)).one() + (await session.exec(originals)).one()
     return OnTheWay(

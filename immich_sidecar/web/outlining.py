@@ -57,7 +57,7 @@ def _fraction(asked: Any, name: str) -> float:
     value = asked.get(name) if isinstance(asked, Mapping) else None
     try:
         number = math.nan if isinstance(value, bool) or value is None else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0 <= number <= 1:
         raise web.HTTPBadRequest(

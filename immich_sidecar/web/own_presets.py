@@ -16,7 +16,7 @@ from immich_sidecar.library import photos as photo_rows
 from immich_sidecar.library.recipes import load
 from immich_sidecar.library.tables import BackfillRow, ConnectionRow, PresetRow
 from immich_sidecar.recipe.look import Look
-from immich_sidecar.web.context import context_of, is_htmx, json_body, link, owner_of
+from immich_sidecar.web.context import context_of, is_htmx, json_body, link, owner_of, photo_id
 from immich_sidecar.web.pages import render
 from immich_sidecar.web.preset_choices import presets_of
 from immich_sidecar.web.words import own_preset_words
@@ -154,7 +154,7 @@ async def taken_from(session: AsyncSession, owner: str, sha256: str, steps: Any)
     InvalidParameterError
         If nothing of that was done to it.
     """
-    photo = await photo_rows.get(session, owner, sha256)
+    photo = await photo_rows.get(session, owner, photo_id(sha256))
     if photo.recipe_id is None:
         raise ConflictError("Nothing is proposed for this photo yet; wait until it is analysed.")
     look = look_of(await load(session, owner, photo.recipe_id))
@@ -194,7 +194,10 @@ async def _used_by(session: AsyncSession, owner: str, name: str) -> str | None:
 
 async def _check_lut(session: AsyncSession, owner: str, operations: Look) -> None:
     lut = operations.get("lut")
-    if isinstance(lut, Mapping) and not await luts.has(session, owner, str(lut.get("sha256", ""))):
+    if not isinstance(lut, Mapping):
+        return
+    sha256 = str(lut.get("sha256", ""))
+    if not sha256.isascii() or not await luts.has(session, owner, sha256):
         raise InvalidParameterError("lut.sha256: there is no such LUT of yours; import it first.", field="lut.sha256")
 
 

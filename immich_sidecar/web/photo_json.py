@@ -58,6 +58,11 @@ class Shown:
         return next((row for row in self.versions if row.n == n), None)
 
     @property
+    def digest(self) -> str | None:
+        """What tells pictures of the current version from all others; None: the original is shown."""
+        return short_digest(self.current) if self.current else None
+
+    @property
     def working(self) -> bool:
         """Whether a version (or the first look) is being made."""
         return self.photo.state in _WORKING and self.photo.failed_at is None
@@ -179,7 +184,8 @@ def photo_json(
     shown: Shown, *, base: str = "", immich_link: str | None = None, with_masks: bool = True
 ) -> dict[str, Any]:
     """A photo as the API tells it; without the masks of its objects they are null."""
-    photo, recipe, current = shown.photo, shown.recipe, shown.current
+    photo, recipe = shown.photo, shown.recipe
+    pictured = {"version": _n(shown.current), "digest": shown.digest}
     return {
         "id": photo.sha256,
         "owner": photo.owner_id,
@@ -214,8 +220,8 @@ def photo_json(
         "immich": _immich(photo, immich_link),
         "urls": {
             "page": address(base, photo, f"/photos/{photo.sha256}"),
-            "thumbnail": address(base, photo, f"/api/photos/{photo.sha256}/thumbnail", version=_n(current)),
-            "preview": address(base, photo, f"/api/photos/{photo.sha256}/preview", version=_n(current)),
+            "thumbnail": address(base, photo, f"/api/photos/{photo.sha256}/thumbnail", **pictured),
+            "preview": address(base, photo, f"/api/photos/{photo.sha256}/preview", **pictured),
             "original": address(base, photo, f"/api/photos/{photo.sha256}/original"),
         },
     }
@@ -288,6 +294,11 @@ def _immich(photo: PhotoRow, immich_link: str | None) -> dict[str, Any] | None:
         "stack_id": photo.immich_stack_id,
         "url": f"{immich_link}/photos/{quote(photo.immich_asset_id, safe='')}" if immich_link else None,
     }
+
+
+def short_digest(version: VersionRow) -> str:
+    """The first digits of a version's SHA-256, for addresses of its pictures."""
+    return version.sha256[:12]
 
 
 def _n(version: VersionRow | None) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -59,6 +60,8 @@ class Previews:
         self._refetch = refetch
         self._fetching: dict[tuple[str, str], asyncio.Task[Path]] = {}
         self._lane = asyncio.Lock()
+        # No number comes twice: one that was asked for earlier and still waits must not take itself for the newest.
+        self._numbers = itertools.count(1)
         self._newest: dict[tuple[str, str], int] = {}
         self._made: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0
@@ -120,7 +123,7 @@ class Previews:
         """As `rendered`, but None where the same client has asked for something newer while this one waited."""
         key = self._key(photo, operations, max_edge)
         place = (photo.owner_id, client)
-        mine = self._newest[place] = self._newest.get(place, 0) + 1
+        mine = self._newest[place] = next(self._numbers)
         try:
             if (kept := self._kept(key)) is not None:
                 return kept

@@ -75,6 +75,7 @@ def build_web(context: WebContext) -> web.Application:
     app.on_startup.append(_prepare_sessions)
     app.on_shutdown.append(close_all)
     app.on_shutdown.append(_forget_pending)
+    app.on_cleanup.append(_look_no_more)
     return app
 
 
@@ -199,6 +200,10 @@ def _mark_of(password: str | None, secret: str) -> str:
     if password is None:
         return "none"
     return hashlib.scrypt(password.encode(), salt=bytes.fromhex(secret), n=2**14, r=8, p=1).hex()
+
+
+async def _look_no_more(app: web.Application) -> None:
+    app[CONTEXT].lookout.close()
 
 
 async def _forget_pending(app: web.Application) -> None:

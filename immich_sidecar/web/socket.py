@@ -9,12 +9,12 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from immich_sidecar.errors import ImmichError, SidecarError
+from immich_sidecar.errors import SidecarError
 from immich_sidecar.events import Event
 from immich_sidecar.library.photos import status_of
 from immich_sidecar.web.access import By, Visitor, visitor_of
 from immich_sidecar.web.acting import MESSAGES, act, preset_in, version_in
-from immich_sidecar.web.context import BASE, WebContext, context_of, owner_of
+from immich_sidecar.web.context import BASE, WebContext, context_of, owner_of, whole_number
 from immich_sidecar.web.failures import error_json
 from immich_sidecar.web.identity import find_visitor
 
@@ -52,14 +52,15 @@ async def connect(request: web.Request) -> web.StreamResponse:
     context, visitor = context_of(request), visitor_of(request)
     owner = (await owner_of(request)).id
     after = request.query.get("after")
-    if after is not None and not (after.isdigit() and len(after) < 19):
+    since = None if after is None else whole_number(after)
+    if after is not None and since is None:
         raise web.HTTPBadRequest(text="after: the id of the last event seen, a whole number")
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=MAX_MESSAGE)
     if not socket.can_prepare(request).ok:
         raise web.HTTPUpgradeRequired(text="This address speaks WebSocket.")
     await socket.prepare(request)
     request.config_dict[SOCKETS][socket] = visitor
-    base, since = request.config_dict[BASE], None if after is None else int(after)
+    base = request.config_dict[BASE]
     sending = asyncio.create_task(_send_events(context, socket, owner, since, base))
     watching = asyncio.create_task(_watch(request, socket, visitor, owner))
     try:
@@ -87,8 +88,8 @@ async def _watch(request: web.Request, socket: web.WebSocketResponse, visitor: V
         await asyncio.sleep(LOOK_AGAIN)
         try:
             found = await find_visitor(request)
-        except ImmichError:
-            continue  # it is away: who was known stays known until it says otherwise
+        except SidecarError:
+            continue  # Immich is away, or the database busy: who was known stays known until one says otherwise
         if found is None or owner not in found.owner_ids:
             await socket.close(code=SIGN_IN_AGAIN, message=b"sign in again")
             return

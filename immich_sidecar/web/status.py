@@ -73,7 +73,7 @@ async def read_status(request: web.Request) -> Status:
     async with context.database.reading() as session:
         connection = (await session.exec(select(ConnectionRow).where(ConnectionRow.owner_id == owner))).first()
         counts = await photo_rows.counts(session, owner)
-        files = await not_taken.files(session, owner, _NOT_TAKEN)
+        files = await not_taken.files(session, owner, _NOT_TAKEN, context.lookout)
         assets = await not_taken.assets(session, owner, _NOT_TAKEN)
         reasons = await not_taken.reasons(session, owner)
     folders: Sequence[Mapping[str, str]]

@@ -31,7 +31,11 @@ async def write_json(request: web.Request) -> web.Response:
     # Whether it is there at all comes before what is wrong with the question.
     shown, body = await shown_photo(request), await json_body(request)
     picked = body.get("what") if isinstance(body, Mapping) else None
-    if not isinstance(picked, list) or not picked or not all(name in PERMISSIONS for name in picked):
+    if (
+        not isinstance(picked, list)
+        or not picked
+        or not all(isinstance(name, str) and name in PERMISSIONS for name in picked)
+    ):
         raise web.HTTPBadRequest(text=f'what: a list of {", ".join(PERMISSIONS)}, as {{"what": ["tags"]}}')
     return web.json_response({"written": list(await _told(request, shown, picked))})
 

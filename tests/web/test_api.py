@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import pytest
@@ -264,3 +265,40 @@ async def test_left_alone_state_is_told(front: Front) -> None:
     row = await front.shelf.put("left_alone", reason="Level and well exposed.")
     told = check("Photo", await front.json("GET", f"/api/photos/{row.sha256}"))
     assert (told["state"], told["left_alone_reason"]) == (WorkState.LEFT_ALONE.value, "Level and well exposed.")
+
+
+#: A digit that is no decimal one, and more digits than Python reads.
+@pytest.mark.parametrize("text", ["²", "9" * 5000], ids=["squared", "long"])
+async def test_what_only_looks_like_a_number_is_refused(front: Front, text: str) -> None:
+    row = await front.shelf.put("pending")
+    await front.json("GET", f"/api/photos?limit={quote(text)}", status=400)
+    await front.json("POST", f"/api/photos/{row.sha256}/approve", {"version": text}, status=400)
+    await front.json("GET", f"/ws?after={quote(text)}", status=400)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/photos/{id}/preset", {"version": 1, "preset": "vivid", "strength": 10**400}, 400),
+        ("/api/photos/{id}/outline", {"x": 10**400, "y": 0}, 400),
+        ("/api/photos/{id}/tell-immich", {"what": [["tags"]]}, 400),
+        ("/api/presets", {"name": "A", "photo": "\ud800"}, 404),
+        ("/api/presets", {"name": "A", "operations": {"lut": {"sha256": "\ud800"}}}, 422),
+    ],
+)
+async def test_values_of_no_use_are_refused(front: Front, path: str, body: Any, status: int) -> None:
+    row = await front.shelf.put("pending")
+    await front.json("POST", path.replace("{id}", row.sha256), body, status=status)
+
+
+async def test_a_character_set_that_nobody_knows_is_refused(front: Front) -> None:
+    row = await front.shelf.put("pending")
+    headers = {"Content-Type": "application/json; charset=klingon"}
+    await front.json("POST", f"/api/photos/{row.sha256}/approve", data=b'{"version": 1}', headers=headers, status=415)
+
+
+async def test_one_id_that_is_no_text_spoils_no_batch(front: Front) -> None:
+    row = await front.shelf.put("pending")
+    items = [{"id": identity, "version": 1, "action": "approve"} for identity in ("\ud800", row.sha256)]
+    results = (await front.json("POST", "/api/photos/batch", items))["results"]
+    assert [(one["ok"], one.get("status")) for one in results] == [(False, 404), (True, None)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image, ImageChops
@@ -134,7 +135,7 @@ async def test_the_version_before_stands_until_the_new_one_is_ready(front: Front
     await commands.change("local", row.sha256, 3, {"exposure": {"ev": -2.0}})
     assert await shown(front, row) == "1", "nor after a change of what was never rendered"
     urls = (await front.json("GET", f"/api/photos/{row.sha256}"))["urls"]
-    assert urls["preview"].endswith("version=1")
+    assert "version=1&" in urls["preview"]
     await finish(front, row.sha256, 4)
     assert await shown(front, row) == "4"
 
@@ -187,3 +188,30 @@ async def test_making_ready_overtakes_no_slider_that_was_moved_before(front: Fro
     response = await asked
     assert response.status == 200
     response.release()
+
+
+async def test_what_was_asked_for_last_is_shown_after_one_that_was_there_already(front: Front) -> None:
+    """A slider that goes forth, back to where a picture is known, and forth again."""
+    row = await front.shelf.put("pending")
+    previews = front.home.context.previews
+    page = f"/photos/{row.sha256}/adjusted?client=a&exposure="
+    async with front.client.get(page + "0.5") as known:
+        assert known.status == 200
+    async with previews._lane:
+        first = asyncio.ensure_future(front.client.get(page + "1"))
+        await until(lambda: bool(previews._newest))
+        async with front.client.get(page + "0.5") as known:
+            assert known.status == 200
+        last = asyncio.ensure_future(front.client.get(page + "1.5"))
+        await until(lambda: bool(previews._newest))
+    for asked, status in ((first, 204), (last, 200)):
+        async with await asked as response:
+            assert response.status == status
+
+
+async def until(true: Callable[[], bool]) -> None:
+    for _ in range(6000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to that")

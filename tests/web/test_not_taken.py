@@ -1,6 +1,8 @@
 """Files and assets that could not be taken: listed with their reason, as long as they are what is there."""
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,21 @@ async def test_a_mount_that_hangs_does_not_hold_up_the_page(
     monkeypatch.setattr(not_taken, "_lies_there", lambda _row: time.sleep(0.4))
     queue = await front.json("GET", "/api/queue")
     assert [item["name"] for item in queue["failed_files"]] == ["text-named.jpg"], "shown where nothing is known"
+
+
+async def test_a_mount_that_hangs_takes_no_thread_from_all_that_reads_files(
+    front: Front, rubbish: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await note(front, rubbish)
+    monkeypatch.setattr(not_taken, "PATIENCE", 0.01)
+    goes_on = threading.Event()
+    monkeypatch.setattr(not_taken, "_lies_there", lambda _row: goes_on.wait())
+    try:
+        for _ in range(40):  # more than there are such threads on any machine
+            assert await badge(front) == "1"
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: True), 60)
+    finally:
+        goes_on.set()
 
 
 async def test_retry_all_asks_the_intake_too(front: Front, build: Build) -> None:

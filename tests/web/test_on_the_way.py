@@ -4,12 +4,13 @@ import html
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from immich_sidecar.immich.retire import Fate
 from immich_sidecar.library import processed
-from immich_sidecar.library.tables import PhotoRow, Publish, Review, Source, VersionRow, WorkState, now
+from immich_sidecar.library.tables import ConnectionRow, PhotoRow, Publish, Review, Source, VersionRow, WorkState, now
 from immich_sidecar.pipeline.uploads import Upload
-from immich_sidecar.web.on_the_way import publish_words
+from immich_sidecar.web.on_the_way import publish_words, read_on_the_way
 from tests.web.conftest import Front
 
 
@@ -115,6 +116,38 @@ async def test_the_queue_says_what_is_on_its_way(front: Front) -> None:
     assert "On the way to Immich" in text
     told = (await front.json("GET", "/api/queue"))["publishing"]
     assert told == {"uploads": [], "waiting": 1, "rate": 0, "waits_for": None}
+
+
+async def test_originals_that_wait_are_counted_and_no_other_photo_is_read(front: Front) -> None:
+    async with front.home.database.transaction() as session:
+        connection = ConnectionRow(owner_id="local", url="http://immich:2283")
+        session.add(connection)
+        await session.flush()
+        number = connection.id
+    for seed, columns in enumerate(
+        (
+            {"original_publish_due_at": now()},
+            {"original_publish_due_at": now(), "original_publish": Publish.BLOCKED},
+            {"original_publish_due_at": None},
+        )
+    ):
+        await front.shelf.put("left_alone", seed=seed, size=(24, 16), connection_id=number, **columns)
+    plans: list[str] = []
+    async with front.home.database.reading() as session:
+        execution = await session.connection()
+        asked: list[tuple[str, Any]] = []
+
+        def note(_c: object, _u: object, statement: str, parameters: Any, *_more: object) -> None:
+            asked.append((statement, parameters))
+
+        event.listen(execution.sync_connection, "before_cursor_execute", note)
+        way = await read_on_the_way(session, None, "local")
+        event.remove(execution.sync_connection, "before_cursor_execute", note)
+        for statement, parameters in asked:
+            plan = await execution.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans += [row[3] for row in plan.all()]
+    assert way.waiting == 1
+    assert any("ix_photos_original_due" in step for step in plans), plans
 
 
 async def test_a_hostile_name_and_reason_stay_text(front: Front) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp import web
 from PIL import Image
+from sqlmodel import select
 
 from immich_sidecar.develop.white import balance
 from immich_sidecar.library.tables import (
@@ -296,7 +297,7 @@ async def test_previews_show_changes_without_keeping_them(front: Front) -> None:
     framed = await picture(front, f"/photos/{row.sha256}/preview?version=1&framed=1")
     assert framed.size[0] < 240, "turned by 2.1 degrees, so cut"
     assert (await front.json("GET", f"/api/photos/{row.sha256}"))["version"] == 1
-    for wrong, status in (("{", 400), ("7", 400), ('{"exposure":{"ev":77}}', 422)):
+    for wrong, status in (("{", 400), ("7", 400), ("[" * 2000, 400), ('{"exposure":{"ev":77}}', 422)):
         await front.json("GET", f"/api/photos/{row.sha256}/preview?recipe={quote(wrong)}", status=status)
 
 
@@ -315,15 +316,46 @@ async def test_evicted_pictures_are_made_again(front: Front) -> None:
     await front.json("GET", f"/api/photos/{row.sha256}/preview?version=9", status=404)
 
 
+async def version_digest(front: Front) -> str:
+    async with front.home.database.reading() as session:
+        return (await session.exec(select(VersionRow))).one().sha256[:12]
+
+
+@pytest.mark.parametrize("path", ["/", "/photos/{id}", "/photos/{id}/card", "/api/photos/{id}"])
+async def test_another_picture_of_the_same_number_has_another_address(front: Front, path: str) -> None:
+    """Two people of one browser may have the same photo; so may who begins anew with an empty data directory."""
+    row = await front.shelf.put("pending")
+    path = path.replace("{id}", row.sha256)
+    found = []
+    for _ in range(2):
+        text = (await front.page(path)).replace("&amp;", "&")
+        addresses = set(re.findall(r'"(/[^" ]*/(?:thumbnail|preview)\?version=1[^" ]*)"', text))
+        assert addresses, text
+        for address in addresses:
+            async with front.client.get(address) as response:
+                assert "immutable" in response.headers["Cache-Control"], address
+        found.append(addresses)
+        async with front.home.database.transaction() as session:
+            version = (await session.exec(select(VersionRow))).one()
+            version.sha256 = "ab" * 32
+            session.add(version)
+    assert not found[0] & found[1]
+    for address in found[0]:
+        async with front.client.get(address) as response:
+            assert "no-cache" in response.headers["Cache-Control"], address
+
+
 async def test_pictures_are_cached_and_files_come_in_ranges(front: Front) -> None:
     row = await front.shelf.put("pending")
     base = f"/api/photos/{row.sha256}"
-    async with front.client.get(f"{base}/thumbnail?version=1") as response:
-        assert "immutable" in response.headers["Cache-Control"]
-        assert "private" in response.headers["Cache-Control"]
-        tag = response.headers["ETag"]
+    for query in ("version=0", "version=1&digest=" + await version_digest(front)):
+        async with front.client.get(f"{base}/thumbnail?{query}") as response:
+            assert "immutable" in response.headers["Cache-Control"]
+            assert "private" in response.headers["Cache-Control"]
+            tag = response.headers["ETag"]
     async with front.client.get(f"{base}/thumbnail?version=1", headers={"If-None-Match": tag}) as response:
         assert response.status == 304
+        assert "no-cache" in response.headers["Cache-Control"], "another photo's version 1 may follow at this address"
     async with front.client.get(f"{base}/thumbnail") as response:
         assert "no-cache" in response.headers["Cache-Control"], "without a version it changes"
     async with front.client.get(f"{base}/original") as response:

@@ -11,7 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from immich_sidecar.errors import ImmichAwayError, StorageError
 from immich_sidecar.library.tables import ConnectionRow, OwnerRow, SessionRow, now
 from immich_sidecar.web import access
 from immich_sidecar.web.attempts import FREE_ATTEMPTS, FREE_ATTEMPTS_OF_ACCOUNT
@@ -340,6 +342,20 @@ async def test_a_socket_ends_with_the_session_of_immich(street: Neighbours, monk
         street.immich.log_out(token)
         street.home.context.sign_in.forget(token)  # type: ignore[union-attr]
         assert (await asyncio.wait_for(socket.receive(), 90)).data == 4401
+
+
+async def test_a_busy_database_leaves_no_socket_unwatched(street: Neighbours, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("immich_sidecar.web.socket.LOOK_AGAIN", 0.05)
+    answers: list[Exception | None] = [StorageError("the database is locked"), ImmichAwayError("Immich is away"), None]
+
+    async def find_visitor(_request: web.Request) -> None:
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+
+    ada = await street.person("Ada")
+    async with ada.session.ws_connect("/ws", headers={**FROM_OUR_PAGE, **ada.headers}) as socket:
+        monkeypatch.setattr("immich_sidecar.web.socket.find_visitor", find_visitor)
+        assert (await asyncio.wait_for(socket.receive(), 60)).data == 4401
 
 
 async def test_a_changed_password_ends_the_operators_sessions_alone(tmp_path: Path) -> None:

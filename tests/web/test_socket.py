@@ -108,6 +108,8 @@ async def test_commands_are_answered_and_heard_by_others(front: Front) -> None:
         ({"type": "approve_processing", "file_id": "ROW", "version": 5}, 409),
         ({"type": "approve_processing", "file_id": NOBODY, "version": 1}, 404),
         ({"type": "approve_processing", "version": 1}, 400),
+        ({"type": "approve_processing", "file_id": "\ud800", "version": 1}, 404),
+        ({"type": "approve_processing", "file_id": "ROW", "version": "²"}, 400),
         ({"type": "drop_tables", "file_id": "ROW", "version": 1}, 400),
         ({"type": ["x"], "file_id": "ROW", "version": 1}, 400),
         ({"type": "modify_crop", "file_id": "ROW", "version": 1, "crop": {"x": 2}}, 422),
