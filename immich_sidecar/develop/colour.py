@@ -239,7 +239,9 @@ class ColourPass:
         )
         self._run(small, seen, 0, first)
         linear = linear_curve(np.arange(256) / 255.0).astype(np.float32)
-        value = np.sqrt(sum(part * linear[seen[..., i]] for i, part in enumerate(stages.luminance)))
+        light = sum(part * linear[seen[..., i]] for i, part in enumerate(stages.luminance))
+        # Of spaces whose colours reach beyond all that can be seen some have less light than none.
+        value = np.sqrt(np.maximum(light, 0.0))
         size = (2 * _MAP_RADIUS + 1, 2 * _MAP_RADIUS + 1)
 
         def mean(array: NDArray[Any]) -> NDArray[Any]:

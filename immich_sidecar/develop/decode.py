@@ -334,7 +334,7 @@ def _managed(
 
 
 def _converted(image: Any, icc: bytes, facts: FileFacts) -> Decoded:
-    """Turn a picture into sRGB by its profile; without a usable profile by Pillow's plain formula."""
+    """Turn a picture into sRGB by its profile, over white; without a usable profile by Pillow's plain formula."""
     from PIL import ImageCms
 
     mode = "L" if image.mode == "LA" else image.mode
@@ -350,6 +350,8 @@ def _converted(image: Any, icc: bytes, facts: FileFacts) -> Decoded:
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         converted = None
     pixels = np.array(converted or image.convert("RGB"))
+    if image.mode in _WITH_ALPHA or "transparency" in image.info:
+        pixels = _over_white(np.dstack([pixels, np.asarray(image.convert("RGBA"))[..., 3]]))
     return Decoded(pixels, _named("sRGB"), facts.orientation, _stored_size(facts))
 
 

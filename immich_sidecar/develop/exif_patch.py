@@ -6,7 +6,7 @@ laid behind the block. Everything else stays byte for byte.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 #: An EXIF segment of a JPEG holds this much (65535 less its length field and "Exif\0\0").
@@ -45,6 +45,11 @@ def patched(
 def with_orientation(block: bytes, orientation: int) -> bytes:
     """The block with another orientation, which is added where there is none."""
     return _Block(block).with_orientation(orientation)
+
+
+def without(block: bytes, tags: Collection[int]) -> bytes:
+    """The block without some tags of its first directory; what those point to stays, and nothing else moves."""
+    return _Block(block).without(tags)
 
 
 class _Block:
@@ -91,6 +96,20 @@ class _Block:
             self._orient(self._directory(following)[0].get(_ORIENTATION), orientation)
         return bytes(self._data)
 
+    def without(self, tags: Collection[int]) -> bytes:
+        if not self._order or len(self._data) < 8:
+            return bytes(self._data)
+        first = self._number(4, _LONG)
+        main, following_at = self._directory(first)
+        kept = [entry for tag, entry in main.items() if tag not in tags]
+        if len(kept) == len(main) or not following_at:
+            return bytes(self._data)
+        table = b"".join(self._data[entry.value_at - 8 : entry.value_at + 4] for entry in kept)
+        table += self._data[following_at : following_at + 4]
+        struct.pack_into(self._order + "H", self._data, first, len(kept))
+        self._data[first + 2 : following_at + 4] = table.ljust(following_at + 2 - first, b"\0")
+        return bytes(self._data)
+
     def _replace_thumbnail(self, directory: int, thumbnail: Callable[[], bytes], limit: int) -> bool:
         entries, _ = self._directory(directory)
         place, length = entries.get(_THUMBNAIL_AT), entries.get(_THUMBNAIL_LENGTH)
@@ -100,7 +119,8 @@ class _Block:
         if compression and self._number(compression.value_at, compression.kind) != _JPEG_COMPRESSION:
             return False
         start, old = self._number(place.value_at, _LONG), self._number(length.value_at, length.kind)
-        if start + old > len(self._data) or not old:
+        # What is said to lie elsewhere would be written over something else.
+        if start + old > len(self._data) or self._data[start : start + min(old, 2)] != b"\xff\xd8":
             return False
         picture = thumbnail()
         if length.kind == _SHORT and len(picture) > 0xFFFF:

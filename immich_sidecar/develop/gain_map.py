@@ -192,7 +192,9 @@ def _checked(gains: Gains) -> Gains:
     numbers = [*gains.low, *gains.high, *gains.gamma, *gains.offset_sdr, *gains.offset_hdr]
     if not all(math.isfinite(n) and abs(n) < 64 for n in (*numbers, gains.least_headroom, gains.full_headroom)):
         raise NoGainMapError("whose description is damaged")
-    if min(gains.gamma) <= 0 or any(b < a for a, b in zip(gains.low, gains.high, strict=True)):
+    if min(gains.gamma) <= 0 or min(gains.least_headroom, gains.full_headroom) < 0:
+        raise NoGainMapError("whose description is damaged")
+    if any(b < a for a, b in zip(gains.low, gains.high, strict=True)):
         raise NoGainMapError("whose description is damaged")
     return gains
 

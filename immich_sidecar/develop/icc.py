@@ -31,6 +31,8 @@ H273_PRIMARIES = {1: "sRGB", 9: "Rec. 2020", 12: "Display P3"}
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _ADOBE_GAMMA = 2.19921875
 _SAMPLES = 65536
+#: What a profile's white has of each linear sRGB channel at the least.
+_LEAST_WHITE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,10 +157,13 @@ def read_profile(profile: bytes) -> ColourSpace | None:
     try:
         columns = [_read_fixed(tags[n][8:20]) for n in (b"rXYZ", b"gXYZ", b"bXYZ")]
         curves = [_read_curve(tags[n]) for n in (b"rTRC", b"gTRC", b"bTRC")]
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, ZeroDivisionError):
         raise ValueError("a damaged ICC profile") from None
     to_xyz = np.array(columns).T
     if any(c is None for c in curves) or abs(np.linalg.det(to_xyz)) < 1e-6:
+        return None
+    # White that lacks a channel in sRGB is no white.
+    if min((np.linalg.inv(rgb_to_xyz("sRGB")) @ to_xyz).sum(axis=1)) < _LEAST_WHITE:
         return None
     red, green, blue = (c for c in curves if c is not None)
     return ColourSpace(profile_name(profile), profile, to_xyz, (red, green, blue))
@@ -170,7 +175,7 @@ def read_grey_profile(profile: bytes) -> Curve | None:
         return None
     try:
         return _read_curve(_tags(profile)[b"kTRC"])
-    except (struct.error, IndexError, KeyError):
+    except (struct.error, IndexError, KeyError, ZeroDivisionError):
         return None
 
 

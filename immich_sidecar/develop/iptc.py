@@ -4,6 +4,7 @@ Exiv2 knows which property stands for which record. It is not thread-safe; see `
 """
 
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def with_iptc(xmp: bytes, iptc: bytes) -> bytes:
     pyexiv2.set_log_level(4)
     try:
         with pyexiv2.ImageData(_carrier(xmp, iptc)) as image:
-            told, known = pyexiv2.convert_iptc_to_xmp(image.read_iptc()), image.read_xmp()
+            told, known = pyexiv2.convert_iptc_to_xmp(_records(image)), image.read_xmp()
             missing = {name: value for name, value in told.items() if name not in known}
             if not missing:
                 return xmp
@@ -31,6 +32,15 @@ def with_iptc(xmp: bytes, iptc: bytes) -> bytes:
             return jpeg.read_header(image.get_bytes()).xmp
     except (RuntimeError, UnicodeDecodeError, UndecodableError):
         return xmp
+
+
+def _records(image: Any) -> dict[str, Any]:
+    """What the records say; those that are no UTF-8 are in the code page of Windows, as exiftool takes them to be."""
+    try:
+        records: dict[str, Any] = image.read_iptc()
+    except UnicodeDecodeError:
+        records = image.read_iptc("cp1252")
+    return records
 
 
 def _carrier(xmp: bytes, iptc: bytes) -> bytes:

@@ -141,16 +141,24 @@ def end_of_picture(data: Any, start: int = 0) -> int | None:
 def without_metadata(data: bytes) -> bytes:
     """A JPEG with no application segments but those that say how its pixels are coded (JFIF, Adobe), and no comments.
 
-    JFIF comes first.
+    JFIF comes first. What stands behind tables is found as well.
     """
     kept: list[bytes] = []
     at = 2
-    while data[at] == 0xFF and (0xE0 <= data[at + 1] <= 0xEF or data[at + 1] == 0xFE):
+    while data[at] == 0xFF and data[at + 1] not in (0xD9, 0xDA):
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            kept.append(data[at : at + 2])
+            at += 2
+            continue
         end = at + 2 + int(struct.unpack_from(">H", data, at + 2)[0])
         content = data[at + 4 : end]
-        if data[at + 1] == 0xE0 and content.startswith(b"JFIF\0"):
+        if marker == 0xE0 and content.startswith(b"JFIF\0"):
             kept.insert(0, data[at:end])
-        elif data[at + 1] == 0xEE and content.startswith(b"Adobe"):
+        elif not (0xE0 <= marker <= 0xEF or marker == 0xFE) or (marker == 0xEE and content.startswith(b"Adobe")):
             kept.append(data[at:end])
         at = end
     return data[:2] + b"".join(kept) + data[at:]

@@ -20,7 +20,7 @@ from immich_sidecar.develop.encode import jpeg_bytes
 from immich_sidecar.develop.foreign_names import exiv2_image
 from immich_sidecar.develop.formats import Format
 from immich_sidecar.develop.iptc import with_iptc
-from immich_sidecar.develop.packets import Packets, without_resources
+from immich_sidecar.develop.packets import Packets, split_xmp, without_resources
 from immich_sidecar.develop.probe import contents_of
 from immich_sidecar.develop.proxy import shrunk
 from immich_sidecar.errors import UndecodableError
@@ -35,8 +35,11 @@ _PHOTOSHOP = b"Photoshop 3.0\0"
 #: Resources of Photoshop that picture the old file: thumbnails (old and new kind), the ICC profile, slices.
 _STALE_RESOURCES = {1033, 1036, 1039, 1050}
 _LARGEST_SEGMENT = 65533
+_LARGEST_PACKET = _LARGEST_SEGMENT - len(_XMP)
 #: Formats that have no place for IPTC records: what those say is told in XMP there.
 _WITHOUT_IPTC = {"heic", "avif", "jxl"}
+#: Tags DNGVersion and DNGBackwardVersion: what has them is taken for sensor values, whatever it holds.
+_MARKS_OF_A_DNG = {50706, 50707}
 _APP0, _APP1, _APP2, _APP13, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
 
 
@@ -79,9 +82,12 @@ def into_jpeg(encoded: bytes, packets: Packets, icc: bytes) -> bytes:
     segments: list[tuple[int, bytes]] = []
     if packets.exif and len(packets.exif) <= exif_patch.LARGEST_BLOCK:
         segments.append((_APP1, _EXIF + packets.exif))
-    if packets.xmp and len(_XMP) + len(packets.xmp) <= _LARGEST_SEGMENT:
-        segments.append((_APP1, _XMP + packets.xmp))
-        segments.extend((_APP1, _EXTENDED_XMP + part) for part in packets.extended_xmp)
+    xmp, extended = packets.xmp, packets.extended_xmp
+    if len(xmp) > _LARGEST_PACKET:
+        xmp, extended = split_xmp(xmp, _LARGEST_PACKET)
+    if xmp:
+        segments.append((_APP1, _XMP + xmp))
+        segments.extend((_APP1, _EXTENDED_XMP + part) for part in extended)
     if packets.photoshop:
         segments.extend((_APP13, part) for part in _split(_PHOTOSHOP, packets.photoshop))
     segments.extend((_APP2, part) for part in _icc_segments(icc))
@@ -102,25 +108,37 @@ def _packets_of(original: Path) -> Packets:
         return _gathered(original, contents)
     else:
         parts = Packets(contents.exif_block, contents.xmp)
-    too_large = len(parts.exif) > exif_patch.LARGEST_BLOCK or len(parts.xmp) > _LARGEST_SEGMENT - len(_XMP)
-    return _gathered(original, contents) if too_large else parts
+    return _gathered(original, contents) if len(parts.exif) > exif_patch.LARGEST_BLOCK else parts
 
 
 def _gathered(original: Path, contents: Contents) -> Packets:
     """What Exiv2 makes of a file when it copies its metadata into a JPEG."""
+    spare = contents.exif_block if len(contents.exif_block) <= exif_patch.LARGEST_BLOCK else b""
+    try:
+        with exiv2_image(original) as source:
+            try:
+                header = _copied(source, with_xmp=True)
+                xmp = header.xmp
+            except RuntimeError:
+                # A packet that is larger than a segment keeps nothing else from being copied.
+                header = _copied(source, with_xmp=False)
+                xmp = contents.xmp or source.read_raw_xmp().encode()
+    except (RuntimeError, UnicodeError):
+        return Packets(spare, contents.xmp)
+    exif = exif_patch.without(header.exif, _MARKS_OF_A_DNG) if header.exif else spare
+    return Packets(exif, xmp, header.extended_xmp_parts, header.photoshop)
+
+
+def _copied(source: Any, *, with_xmp: bool) -> jpeg.Header:
+    """The header of a tiny JPEG into which Exiv2 copies the metadata of a file that it has opened."""
     import pyexiv2
 
     blank = jpeg_bytes(np.zeros((8, 8, 3), np.uint8))
-    spare = contents.exif_block if len(contents.exif_block) <= exif_patch.LARGEST_BLOCK else b""
-    try:
-        with exiv2_image(original) as source, pyexiv2.ImageData(blank) as target:
-            source.copy_to_another_image(
-                target, exif=True, iptc=True, xmp=True, comment=False, icc=False, thumbnail=False
-            )
-            header = jpeg.read_header(target.get_bytes())
-    except (RuntimeError, UnicodeDecodeError):
-        return Packets(spare, contents.xmp)
-    return Packets(header.exif or spare, header.xmp, header.extended_xmp_parts, header.photoshop)
+    with pyexiv2.ImageData(blank) as target:
+        source.copy_to_another_image(
+            target, exif=True, iptc=True, xmp=with_xmp, comment=False, icc=False, thumbnail=False
+        )
+        return jpeg.read_header(target.get_bytes())
 
 
 def _split(prefix: bytes, content: bytes) -> list[bytes]:

@@ -72,7 +72,8 @@ class _Area:
         width, height = directory.number(256), directory.number(257)
         if not width or not height:
             return None
-        top, left, bottom, right = directory.numbers(_ACTIVE_AREA) or (0.0, 0.0, height, width)
+        active = directory.numbers(_ACTIVE_AREA)
+        top, left, bottom, right = active if len(active) == 4 else (0.0, 0.0, height, width)
         area = (right - left, bottom - top)
         frame = (facts.height, facts.width) if facts.orientation >= 5 else (facts.width, facts.height)
         crop = crop_of(directory)

@@ -4,6 +4,7 @@ Only what is asked of a file is read; whatever is damaged is left out, since met
 undecodable.
 """
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -58,12 +59,9 @@ class Directory:
     offset: int = 0
 
     def number(self, tag: int) -> float | None:
-        """The first value of a tag as a number."""
+        """The first value of a tag as a number; None where it is none, or not a finite one."""
         value = next(iter(self.values.get(tag, ())), None)
-        try:
-            return None if value is None or isinstance(value, bytes) else float(value)
-        except (OverflowError, ZeroDivisionError):
-            return None
+        return None if value is None or isinstance(value, bytes) or not math.isfinite(value) else float(value)
 
     def text(self, tag: int) -> str | None:
         """A tag as text without trailing zeros and blanks; None where it is empty."""

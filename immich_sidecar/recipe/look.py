@@ -67,8 +67,8 @@ def scaled(look: Look, strength: float) -> dict[str, dict[str, Any]]:
 
 def on_top(name: str, base: Mapping[str, Any] | None, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of one operation that does what `base` asks for (None: nothing) and what the look asks for."""
-    kind = operation_type(name)
-    return validate(name, kind.relative.added(base, parameters) if base is not None else parameters)
+    kind, asked = operation_type(name), _of_any_photo(name, parameters)
+    return validate(name, kind.relative.added(base, asked) if base is not None else asked)
 
 
 def beyond(
@@ -83,5 +83,11 @@ def beyond(
             continue
         part = dict(parameters) if base is None else kind.relative.beyond(parameters, base)
         if part is not None:
-            found[name] = validate(name, part)
+            found[name] = validate(name, _of_any_photo(name, part))
     return checked(found)
+
+
+def _of_any_photo(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without those that speak of the photo that a look was taken from."""
+    of_photo = operation_type(name).of_photo
+    return {key: value for key, value in parameters.items() if key not in of_photo}

@@ -33,3 +33,5 @@ class OperationType:
     relative: Relative = WHOLE
     #: Whether it speaks of this one photo, and so is no part of a look.
     is_of_photo: bool = False
+    #: Parameters that speak of this one photo, where the operation as a whole does not.
+    of_photo: frozenset[str] = frozenset()

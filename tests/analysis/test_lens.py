@@ -252,6 +252,13 @@ def test_the_crop_of_a_dng_is_reckoned_with(tmp_path) -> None:
         assert math.dist(lens.source(np.array(place) - shift) + shift, theirs) < 0.02
 
 
+def test_an_active_area_that_is_none_is_not_reckoned_with(tmp_path) -> None:
+    opcodes = opcode_list(warp_opcode(PLANES[1:2]))
+    plain = dng(tmp_path / "a.dng", opcodes)
+    odd = dng(tmp_path / "b.dng", opcodes, tags=[(50829, 3, 5, (0, 0, 240, 360, 7), True)])
+    assert embedded_profile(odd, probe(odd)) == embedded_profile(plain, probe(plain)) is not None
+
+
 @pytest.mark.parametrize(
     "opcodes",
     [

@@ -217,6 +217,15 @@ def test_iso_metadata_goes_there_and_back() -> None:
     assert gain_map.read_iso(gain_map.written_iso(gains)) == gains
 
 
+@pytest.mark.parametrize("name", ["HDRCapacityMin", "HDRCapacityMax"])
+def test_a_headroom_below_none_is_damage(name) -> None:
+    told = {"GainMapMax": "2", "HDRCapacityMin": "0", "HDRCapacityMax": "2", name: "-1"}
+    attributes = " ".join(f'hdrgm:{key}="{value}"' for key, value in told.items())
+    packet = make.xmp_with(attributes, f'xmlns:hdrgm="{gain_map.HDRGM}"')
+    with pytest.raises(gain_map.NoGainMapError, match="damaged"):
+        gain_map.read_xmp(packet)
+
+
 def test_damaged_descriptions_never_pass() -> None:
     random = np.random.default_rng(5)
     content = gain_map.written_iso(gain_map.Gains((0.0,) * 3, (2.0,) * 3))

@@ -1,15 +1,18 @@
 """Metadata: what a version carries of its original, read by exiftool, a reader that is not ours."""
 
 import fnmatch
+import io
 import json
 import re
+import struct
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from immich_sidecar.develop import exif_patch, xmp_patch
+from immich_sidecar.develop import exif_patch, tiff, xmp_patch
 from immich_sidecar.develop.engine import develop
 from immich_sidecar.develop.probe import probe
 from immich_sidecar.recipe.plan import OUTPUT_FORMATS
@@ -259,10 +262,107 @@ def test_extended_xmp_becomes_part_of_the_packet(tmp_path, picture, halved, exif
     assert "XMP-xmpNote:HasExtendedXMP" not in after
 
 
-def test_a_thumbnail_that_does_not_fit_is_removed(tmp_path, picture) -> None:
-    import io
+def test_words_that_are_no_utf8_reach_xmp_too(tmp_path, picture, halved, exiftool) -> None:
+    original = make.write_jpeg(tmp_path / "a.jpg", picture)
+    told = ["-charset", "iptc=Latin1", "-IPTC:By-line=J. M\u00fcller", "-IPTC:Keywords=K\u00e4se \u2013 Brot"]
+    subprocess.run([exiftool, "-q", "-overwrite_original", *told, str(original)], check=True)
+    after = read(exiftool, halved(original, "jxl"))
+    assert after["XMP-dc:Creator"] == ["J. M\u00fcller"]
+    assert after["XMP-dc:Subject"] == ["K\u00e4se \u2013 Brot"]
 
-    from immich_sidecar.develop import jpeg, tiff
+
+@pytest.mark.parametrize("file_format", ["jpeg", "tiff16"])
+def test_a_version_of_a_dng_is_none(tmp_path, halved, exiftool, file_format) -> None:
+    version = halved(make.write_dng(tmp_path / "a.dng", make.scene(96, 64)), file_format)
+    after = read(exiftool, version)
+    expected = {"jpeg": "JPEG", "tiff16": "TIFF"}[file_format]
+    assert (after["File:FileType"], after["IFD0:Model"]) == (expected, "Known Truth")
+    assert probe(version).format == expected.lower()
+
+
+def test_tags_are_taken_out_and_all_else_stays() -> None:
+    exif = Image.Exif()
+    exif[271], exif[315], exif[306] = "Sidecar", "A. Photographer", "2023:07:14 18:05:09"
+    block = bytearray(exif.tobytes()[6:])
+    count, second = struct.unpack_from(">H", block, 8)[0], len(block)
+    struct.pack_into(">I", block, 8 + 2 + 12 * count, second)
+    block += struct.pack(">HHHIII", 1, 259, 4, 1, 6, 0)
+    left = exif_patch.without(bytes(block), {315, 50706})
+    assert len(left) == len(block)
+    found = tiff.read(io.BytesIO(left))
+    assert sorted(found.main.values) == [271, 306]
+    assert (found.main.text(271), found.main.text(306)) == ("Sidecar", "2023:07:14 18:05:09")
+    assert found.images[1].number(259) == 6
+    assert exif_patch.without(bytes(block), {50706}) == bytes(block)
+
+
+@pytest.fixture
+def long_packet() -> bytes:
+    """XMP that is longer than a segment of a JPEG, as masks of an editor make it."""
+    masks = " ".join(f"{number / 7:.6f}" for number in range(9000))
+    return make.XMP.replace(b'xmp:Rating="4"', b'xmp:Rating="4" crs:Look="%s"' % masks.encode()).replace(
+        b"xmlns:xmp=", b'xmlns:crs="http://ns.adobe.com/camera-raw-settings/1.0/" xmlns:xmp='
+    )
+
+
+@pytest.mark.parametrize("write", [make.write_tiff, make.write_dng, make.write_png], ids=lambda w: w.__name__)
+def test_a_long_packet_is_kept_and_so_is_all_else(tmp_path, halved, exiftool, long_packet, write) -> None:
+    original = write(tmp_path / "a", make.scene(96, 64))
+    (tmp_path / "long.xmp").write_bytes(long_packet)
+    told = ["-Artist=A. Photographer", "-DateTimeOriginal=2020:01:02 03:04:05", "-GPSLatitude=52.52"]
+    command = [exiftool, "-q", "-overwrite_original", *told, f"-XMP<={tmp_path / 'long.xmp'}", str(original)]
+    subprocess.run(command, check=True)
+    before = read(exiftool, original)
+    for file_format in ("jpeg", "jxl"):
+        after = read(exiftool, halved(original, file_format))
+        assert undocumented(before, after, file_format) == []
+        assert after["XMP-crs:Look"] == before["XMP-crs:Look"]
+        assert (after["XMP-xmp:Rating"], after["XMP-dc:Subject"]) == (4, ["lake", "evening"])
+        assert after["IFD0:Artist"] == "A. Photographer"
+        assert after["ExifIFD:DateTimeOriginal"] == "2020:01:02 03:04:05"
+
+
+def test_a_split_packet_keeps_the_small_properties_and_joins_again(long_packet) -> None:
+    from immich_sidecar.develop.packets import joined_xmp, split_xmp
+
+    main, parts = split_xmp(long_packet, 65502)
+    assert b'xmp:Rating="4"' in main
+    assert b"<rdf:li>lake</rdf:li>" in main
+    assert b"crs:Look" not in main
+    assert len(main) < 2000
+    joined = joined_xmp(main, b"".join(part[40:] for part in parts))
+    assert b"HasExtendedXMP" not in joined
+    assert (joined.count(b"crs:Look"), joined.count(b"xmp:Rating"), joined.count(b"<rdf:li>lake")) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"\xff\xfe" * 40000, b"<a>" + b"x" * 70000, b"<a>" + b"x" * 70000 + b"</a>", b"<a>" * 30000 + b"</a>" * 30000],
+    ids=["no text", "cut off", "no RDF", "deep"],
+)
+def test_a_long_packet_that_is_damaged_is_left_out(damage) -> None:
+    from immich_sidecar.develop.packets import split_xmp
+
+    assert split_xmp(damage, 65502) == (b"", ())
+
+
+@pytest.mark.parametrize(("place", "length"), [(0, 600), (8, 40), (100, 500), (10, 2000)])
+def test_a_thumbnail_that_is_said_to_lie_elsewhere_costs_nothing_else(place, length) -> None:
+    exif = Image.Exif()
+    exif[271], exif[315], exif[306] = "Sidecar", "A. Photographer" * 200, "2023:07:14 18:05:09"
+    block = bytearray(exif.tobytes()[6:])
+    second = len(block)
+    table = struct.pack(">HHHIIHHIII", 2, 513, 4, 1, place, 514, 4, 1, length, 0)
+    count = struct.unpack_from(">H", block, 8)[0]
+    struct.pack_into(">I", block, 8 + 2 + 12 * count, second)
+    patched = exif_patch.patched(bytes(block) + table, width=10, height=20, thumbnail=lambda: b"\xff\xd8" + bytes(90))
+    after = tiff.read(io.BytesIO(patched))
+    assert (after.main.text(271), after.main.text(306)) == ("Sidecar", "2023:07:14 18:05:09")
+    assert len(after.images) == 1
+
+
+def test_a_thumbnail_that_does_not_fit_is_removed(tmp_path, picture) -> None:
+    from immich_sidecar.develop import jpeg
 
     original = make.write_jpeg_with_everything(tmp_path / "a.jpg", picture)
     block = jpeg.read_header(original.read_bytes()).exif

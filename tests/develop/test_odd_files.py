@@ -1,6 +1,7 @@
 """Files that are whole, and written otherwise than most: they are developed like others."""
 
 import io
+import math
 import struct
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,8 @@ import tifffile
 from PIL import Image
 
 from immich_sidecar.develop.decode import decode
-from immich_sidecar.develop.engine import develop
+from immich_sidecar.develop.engine import develop, render
+from immich_sidecar.develop.icc import matrix_profile, read_profile, rgb_to_xyz
 from immich_sidecar.develop.probe import probe
 from immich_sidecar.errors import UndecodableError, UnsupportedError
 from immich_sidecar.recipe.recipe import Recipe, new_recipe
@@ -141,3 +143,66 @@ def test_pictures_up_to_the_limit_are_pictures(tmp_path: Path) -> None:
     Image.new("1", (20_000, 16_000)).save(path, compress_level=1)
     with pytest.raises(UnsupportedError, match="pixels"):
         probe(path)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_colour_space_that_is_no_number(tmp_path: Path, number: float) -> None:
+    inner = struct.pack("<HHHIfI", 1, 0xA001, 11, 1, number, 0)
+    outer = struct.pack("<HHHIII", 1, 0x8769, 4, 1, 26, 0)
+    picture = make.sample_photo("coffee")
+    path = make.write_jpeg(tmp_path / "a.jpg", picture, exif=b"Exif\0\0II*\0\x08\0\0\0" + outer + inner)
+    assert decode(path, probe(path)).space.name == "sRGB"
+
+
+@pytest.mark.parametrize("mode", ["LA", "L"])
+def test_transparent_greys_with_a_profile_lie_over_white(tmp_path: Path, mode: str) -> None:
+    grey = np.full((20, 30), 120, np.uint8)
+    grey[:, :10] = 0
+    if mode == "LA":
+        picture = Image.fromarray(np.dstack([grey, np.where(grey, 255, 0).astype(np.uint8)]), "LA")
+        picture.save(tmp_path / "a.png", icc_profile=grey_profile(2.2))
+    else:
+        Image.fromarray(grey).save(tmp_path / "a.png", icc_profile=grey_profile(2.2), transparency=0)
+    pixels = decode(tmp_path / "a.png", probe(tmp_path / "a.png")).pixels
+    assert (pixels[:, :10] == 255).all()
+    assert (np.abs(pixels[:, 10:].astype(int) - 120) < 4).all()
+
+
+def odd_space(rows: list[list[float]]) -> bytes:
+    """An ICC profile whose linear colours make linear sRGB by a matrix."""
+    profile = bytearray(matrix_profile("sRGB"))
+    columns = (rgb_to_xyz("sRGB") @ np.array(rows)).T
+    for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True):
+        at = struct.unpack_from(">I", profile, profile.index(name, 128) + 4)[0]
+        struct.pack_into(">3i", profile, at + 8, *(round(value * 65536) for value in column))
+    return bytes(profile)
+
+
+def test_a_profile_whose_white_lacks_a_channel_is_not_reckoned_with() -> None:
+    assert read_profile(odd_space([[1, 0, 0], [0, 1, 0], [0, 0, 1]])) is not None
+    assert read_profile(odd_space([[1, -1, 0], [0, 1, 0], [0, 0, 1]])) is None
+    assert read_profile(odd_space([[1, -2, 0], [0, 1, 0], [0, 0, 1]])) is None
+
+
+def test_a_curve_that_is_cut_short_is_damage(tmp_path: Path) -> None:
+    profile = bytearray(matrix_profile("sRGB"))
+    place = profile.index(b"rTRC", 128)
+    at = struct.unpack_from(">I", profile, place + 4)[0]
+    struct.pack_into(">I", profile, place + 8, 16)
+    struct.pack_into(">H", profile, at + 8, 1)
+    path = make.write_png(tmp_path / "a.png", make.sample_photo("coffee"), icc=bytes(profile))
+    assert decode(path, probe(path)).space.name == "sRGB"
+
+
+def test_shadows_in_a_space_with_less_light_than_none(tmp_path: Path) -> None:
+    """Blue of ACES, for one, has a negative luminance."""
+    icc = odd_space([[1.2, -0.1, -0.1], [0.0, 1.2, -0.2], [0.0, 0.0, 1.0]])
+    space = read_profile(icc)
+    assert space is not None
+    assert space.luminance[2] < -0.05
+    picture = np.zeros((80, 120, 3), np.uint8)
+    picture[..., 2] = np.linspace(0, 255, 120)
+    path = make.write_png(tmp_path / "a.png", picture, icc=icc)
+    with np.errstate(invalid="raise"):
+        image = render(path, recipe(tone={"shadows": 60})).image
+    assert (image[..., 0] < 8).all()

@@ -68,6 +68,25 @@ def test_a_word_that_was_missing_is_added(tmp_path, picture, made, exif, exiftoo
     assert probe(path).make == ("Sidecar" if exif else None)
 
 
+def test_what_is_said_behind_the_tables_is_said_once(tmp_path, picture, made) -> None:
+    """A file whose EXIF and comment stand behind its first table, after padding."""
+    plain = make.write_jpeg(tmp_path / "a.jpg", picture).read_bytes()
+    exif = make.full_exif(orientation=6)
+    table = plain.index(b"\xff\xdb")
+    behind = table + 2 + int.from_bytes(plain[table + 2 : table + 4], "big")
+    segments = b"".join(
+        b"\xff\xff" + marker + (len(content) + 2).to_bytes(2, "big") + content
+        for marker, content in ((b"\xe1", exif), (b"\xfe", b"told once"))
+    )
+    original = tmp_path / "b.jpg"
+    original.write_bytes(plain[:behind] + segments + plain[behind:])
+    assert probe(original).orientation == 6
+    path, _ = made(original, orientation={"quarter_turns": 1})
+    data = path.read_bytes()
+    assert (data.count(b"Exif\0\0"), data.count(b"told once")) == (1, 1)
+    assert np.array_equal(shown(path), np.rot90(shown(original), -1))
+
+
 def test_progressive_grey_and_subsampled_files(tmp_path, picture, made) -> None:
     for number, options in enumerate(({"progressive": True}, {"subsampling": 2}, {"restart_marker_rows": 1})):
         original = tmp_path / f"{number}.jpg"

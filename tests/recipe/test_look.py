@@ -188,6 +188,17 @@ def test_what_was_proposed_is_no_part_of_a_look_that_is_taken_from_a_photo() -> 
     assert beyond(operations, proposed) == {"exposure": {"ev": pytest.approx(0.2)}}
 
 
+def test_the_brightest_light_of_one_photo_is_no_part_of_a_look() -> None:
+    suggested, moved = {"ev": 1.7, "brightest": 0.3}, {"ev": 2.2, "brightest": 0.3}
+    assert beyond({"exposure": moved}, {"exposure": suggested}) == {"exposure": {"ev": pytest.approx(0.5)}}
+    assert beyond({"exposure": moved}, {}) == {"exposure": {"ev": 2.2}}
+    # Nor where a look was kept with it.
+    kept = {"ev": 0.5, "brightest": 0.3}
+    assert on_top("exposure", None, kept) == {"ev": 0.5}
+    assert on_top("exposure", {"ev": 0.4}, kept) == {"ev": pytest.approx(0.9)}
+    assert on_top("exposure", {"ev": 0.4, "brightest": 0.6}, kept) == {"ev": pytest.approx(0.9), "brightest": 0.6}
+
+
 @pytest.mark.parametrize("strength", [-1, 201, float("nan"), float("inf")])
 def test_a_strength_out_of_range_is_refused(strength: float) -> None:
     with pytest.raises(InvalidParameterError) as caught:

@@ -28,4 +28,6 @@ def _plan(parameters: ExposureParameters, plan: Plan) -> Plan:
     return replace(plan, colour=replace(plan.colour, ev=parameters.ev, brightest=brightest))
 
 
-OPERATION = OperationType("exposure", 70, ExposureParameters, _plan, Numbers(ExposureParameters))
+OPERATION = OperationType(
+    "exposure", 70, ExposureParameters, _plan, Numbers(ExposureParameters), of_photo=frozenset({"brightest"})
+)
