@@ -159,12 +159,12 @@ def test_a_preset_that_is_deleted_leaves_the_focus_to_the_next(service: Service,
     identity = service.pending(2)[0]["id"]
     page = open_page(f"/photos/{identity}")
     page.on("dialog", lambda dialog: dialog.accept())
-    for name in ("one of mine", "two of mine"):
+    for name in ("mine, the first", "mine, the second"):
         service.ask("POST", "/api/presets", {"name": name, "operations": {"exposure": {"ev": 0.5}}})
     page.goto(f"{service.url}/presets")
-    own = page.locator(".own", has_text="one of mine")
+    own = page.locator(".own", has_text="mine, the first")
     own.locator("summary").click()
     own.get_by_role("button", name="Delete").focus()
     page.keyboard.press("Enter")
     expect(own).to_have_count(0)
-    expect(page.locator(".own summary", has_text="two of mine")).to_be_focused()
+    expect(page.locator(".own summary", has_text="mine, the second")).to_be_focused()
