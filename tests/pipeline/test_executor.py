@@ -90,8 +90,8 @@ async def test_a_task_that_waits_for_others_is_not_late(tmp_path: Path, monkeypa
     await pool.start()
     before = await pool.run(jobs.pause, 0, timeout=90)
     first = asyncio.create_task(pool.run(jobs.wait_for, str(gate), timeout=90))
-    second = asyncio.create_task(pool.run(jobs.double, 4, timeout=1.0))
-    await asyncio.wait([second], timeout=2.5)
+    second = asyncio.create_task(pool.run(jobs.double, 4, timeout=3.0))
+    await asyncio.wait([second], timeout=6.5)
     gate.touch()
     assert await second == 8
     assert await first == before, "the worker was not ended"
