@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_sidecar.develop import tiff
+from immich_sidecar.develop import jxl, tiff
 from immich_sidecar.errors import UndecodableError
 
 _VERSION, _KIND, _PHOTOMETRIC, _COMPRESSION = 50706, 254, 262, 259
@@ -126,7 +126,7 @@ def uncompressed(path: Path, dng: Dng, *, with_pixels: bool = True) -> bytes:
     if with_pixels:
         try:
             values = _decoded(data, dng)
-        except (RuntimeError, ValueError, IndexError) as error:
+        except (ValueError, IndexError) as error:
             raise UndecodableError(f"{path.name} is a damaged RAW file: {error}.") from None
         bits = [8 * values.itemsize] * len(bits)
     order = dng.order
@@ -156,8 +156,6 @@ def uncompressed(path: Path, dng: Dng, *, with_pixels: bool = True) -> bytes:
 
 def _decoded(data: bytearray, dng: Dng) -> NDArray[Any]:
     """The values of all tiles or strips, (h, w) or (h, w, samples): `uint16`, or `float16` or `float32`."""
-    import imagecodecs
-
     directory = dng.directory
     height, width = (int(directory.number(tag) or 0) for tag in (_HEIGHT, _WIDTH))
     rows = int(directory.number(_TILE_HEIGHT) or directory.number(_ROWS) or height)
@@ -166,7 +164,7 @@ def _decoded(data: bytearray, dng: Dng) -> NDArray[Any]:
     whole: NDArray[Any] | None = None
     starts = [(y, x) for y in range(0, height, rows) for x in range(0, width, columns)]
     for (y, x), at, size in zip(starts, places, sizes, strict=True):
-        part = np.asarray(imagecodecs.jpegxl_decode(bytes(data[int(at) : int(at + size)]), numthreads=1))
+        part = jxl.decoded(bytes(data[int(at) : int(at + size)]))
         part = part.astype(np.uint16) if part.dtype == np.uint8 else part
         part = part[: height - y, : width - x]
         if whole is None:

@@ -133,16 +133,8 @@ def move(source: Path, target: Path) -> None:
             raise
     else:
         return
-    beside = target.with_name(f".{uuid4().hex}.part")
-    try:
-        with source.open("rb") as original, beside.open("xb") as copy:
-            shutil.copyfileobj(original, copy, _CHUNK)
-            copy.flush()
-            os.fsync(copy.fileno())
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with source.open("rb") as original:
+        write_atomically(target, lambda copy: shutil.copyfileobj(original, copy, _CHUNK))
     source.unlink()
 
 

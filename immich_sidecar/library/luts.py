@@ -5,13 +5,12 @@ Recipes name a LUT by its digest. So its file is never changed and stays when th
 
 import asyncio
 import hashlib
-from pathlib import Path
 
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from immich_sidecar.errors import ConflictError, NotFoundError
-from immich_sidecar.library.files import make_folder, write_atomically
+from immich_sidecar.library.files import holds, make_folder, write_atomically
 from immich_sidecar.library.layout import Layout
 from immich_sidecar.library.presets import clean_name
 from immich_sidecar.library.tables import LutRow, now
@@ -114,16 +113,9 @@ async def keep_unlisted(
 async def _write(layout: Layout, row: LutRow, normal_form: bytes) -> None:
     """Have the file in its place; also one that was lost, or damaged, since the LUT came first."""
     place = layout.absolute(row.path)
-    if not await asyncio.to_thread(_holds, place, normal_form):
+    if not await asyncio.to_thread(holds, place, row.sha256):
         await asyncio.to_thread(make_folder, place.parent)
         await asyncio.to_thread(write_atomically, place, normal_form)
-
-
-def _holds(place: Path, content: bytes) -> bool:
-    try:
-        return place.stat().st_size == len(content) and place.read_bytes() == content
-    except OSError:
-        return False
 
 
 async def rename(session: AsyncSession, owner_id: str, sha256: str, name: str) -> LutRow:
